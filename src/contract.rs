@@ -1,0 +1,323 @@
+//! The contract: what is promised, per feature, and how both sides are read (SPEC §3).
+//!
+//! A `Contract` exists only if it is right; everything here is already resolved: defaults applied,
+//! durations parsed, names checked against each other. `parse` turns TOML into it.
+
+pub mod builtin;
+pub mod expression;
+pub mod parse;
+
+pub use builtin::BUILTIN;
+pub use expression::Invariant;
+pub use parse::{ContractError, Environment, parse};
+
+use crate::calendar::CalendarRule;
+use crate::model::{Class, Span};
+use bigdecimal::BigDecimal;
+use std::sync::Arc;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contract {
+    pub rest: RestSettings,
+    pub ws: WsSettings,
+    pub settle: Span,
+    pub features: Vec<Feature>,
+    /// Names of fields whose values are replaced by a keyed hash before anything is stored.
+    pub redact: Vec<String>,
+    pub reviewers: Vec<String>,
+    pub waivers: Vec<Waiver>,
+    pub logs: Logs,
+    /// The text for a capture: before `${…}` is filled in, literal credentials as `***`.
+    pub recorded_text: String,
+    /// SHA-256 of the file's raw bytes, in hexadecimal.
+    pub sha256: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestSettings {
+    pub base_url: String,
+    pub timeout: Span,
+    pub headers: Vec<(String, String)>,
+    pub login: Option<Login>,
+    pub tls: Tls,
+    /// Bytes.
+    pub max_body: u64,
+    pub max_in_flight: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Login {
+    pub method: String,
+    pub path: String,
+    /// The request's JSON body, `${…}` filled in.
+    pub json: Option<serde_json::Value>,
+    /// Where the token stands in the answer.
+    pub token: Pointer,
+    /// The header that carries it; default `Authorization`.
+    pub header: String,
+    /// Default `Bearer {}`.
+    pub format: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tls {
+    pub ca: Option<String>,
+    pub client_cert: Option<String>,
+    pub client_key: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct WsSettings {
+    pub url: String,
+    pub type_at: Pointer,
+    pub ignore_types: Vec<String>,
+    pub headers: Vec<(String, String)>,
+    pub subscribe: Vec<String>,
+    pub keepalive: Option<Keepalive>,
+    /// Bytes.
+    pub max_message: u64,
+    pub tls: Tls,
+    pub reconnect_first: Span,
+    pub reconnect_most: Span,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Keepalive {
+    pub every: Span,
+    /// A text message to send; `None` sends protocol pings alone.
+    pub send: Option<String>,
+    pub timeout: Span,
+}
+
+/// A JSON pointer (RFC 6901), split and unescaped; empty is the whole document.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pointer(pub Vec<String>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    Time,
+    Arrival,
+    Bucket,
+}
+
+impl Align {
+    pub fn name(self) -> &'static str {
+        match self {
+            Align::Time => "time",
+            Align::Arrival => "arrival",
+            Align::Bucket => "bucket",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cadence {
+    Periodic,
+    OnChange,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feature {
+    pub name: Arc<str>,
+    /// Environment flag; empty when the contract names none.
+    pub flag: String,
+    pub align: Align,
+    pub interval: Span,
+    pub cadence: Cadence,
+    /// Names of the key fields, each present in `fields`.
+    pub key: Vec<String>,
+    /// Name of the event-time field; always set for `time` and `bucket`.
+    pub time: Option<String>,
+    pub calendar: Arc<CalendarRule>,
+    pub time_tolerance: Span,
+    pub max_delay: Span,
+    pub revise_for: Span,
+    /// For naive timestamps.
+    pub zone: chrono_tz::Tz,
+    pub rest: RestFeed,
+    pub ws: WsFeed,
+    /// In the contract's order.
+    pub fields: Vec<Field>,
+    pub rows: Option<Rows>,
+    pub invariants: Vec<Invariant>,
+    pub limits: Limits,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestFeed {
+    pub path: String,
+    pub poll: Span,
+    pub records: Pointer,
+    /// Records are members of an object whose names become this field.
+    pub index: Option<String>,
+    /// Parameter name to its values (each a JSON scalar); one request per combination.
+    pub each: Vec<(String, Vec<serde_json::Value>)>,
+    pub method: String,
+    pub query: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct WsFeed {
+    /// The message type's text.
+    pub kind: String,
+    pub records: Pointer,
+    pub index: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Field {
+    pub name: String,
+    pub kind: FieldType,
+    pub tolerance: Tolerance,
+    pub optional: bool,
+    pub compare: bool,
+    /// `enum`: the allowed values.
+    pub values: Vec<String>,
+    pub forming: Forming,
+    pub is_static: bool,
+    pub zone: chrono_tz::Tz,
+    pub rest: Source,
+    pub ws: Source,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldType {
+    String,
+    Integer,
+    Decimal,
+    Boolean,
+    Timestamp,
+    Enum,
+    Countdown,
+}
+
+impl FieldType {
+    pub fn name(self) -> &'static str {
+        match self {
+            FieldType::String => "string",
+            FieldType::Integer => "integer",
+            FieldType::Decimal => "decimal",
+            FieldType::Boolean => "boolean",
+            FieldType::Timestamp => "timestamp",
+            FieldType::Enum => "enum",
+            FieldType::Countdown => "countdown",
+        }
+    }
+}
+
+/// How far two values may lie apart and still be equal; the bound itself is equal.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Tolerance {
+    Exact,
+    Absolute(BigDecimal),
+    /// A fraction of the REST value's size (`"0.01%"` is 0.0001).
+    Relative(BigDecimal),
+    /// For `timestamp` and `countdown`.
+    Time(Span),
+}
+
+/// What a value may do while its bucket forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forming {
+    Fixed,
+    Grows,
+    Shrinks,
+    /// Says nothing until the bucket is final.
+    Final,
+}
+
+/// Where a field's value comes from on one side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A path inside the record.
+    Record(Vec<String>),
+    /// A pointer from the body's root.
+    Root(Pointer),
+    /// The REST request's parameter.
+    Param(String),
+    /// A constant's text (a string).
+    Constant(String),
+    /// Not on this side: not compared.
+    Absent,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rows {
+    /// Path of the list inside the record, per side.
+    pub at_rest: Vec<String>,
+    pub at_ws: Vec<String>,
+    pub key: Vec<String>,
+    /// Sources are `Record`, `Constant` or `Absent`, relative to the row.
+    pub fields: Vec<Field>,
+}
+
+/// The limits of SPEC §7 after `[feature.checks.X]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Fractions: 0.02 and 0.20.
+    pub drift: f64,
+    pub jitter: f64,
+    pub min_messages: u64,
+    pub min_ticks: u64,
+    pub min_pairs: u64,
+    pub min_required_messages: u64,
+    pub strict_types: bool,
+    pub strict_streams: bool,
+    pub sessions: u64,
+    /// A fraction: 0.995.
+    pub coverage: f64,
+    /// A fraction: 0.10, and the significance 0.01.
+    pub shift: f64,
+    pub significance: f64,
+    pub min_samples: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            drift: 0.02,
+            jitter: 0.20,
+            min_messages: 3,
+            min_ticks: 5,
+            min_pairs: 10,
+            min_required_messages: 3,
+            strict_types: false,
+            strict_streams: false,
+            sessions: 2,
+            coverage: 0.995,
+            shift: 0.10,
+            significance: 0.01,
+            min_samples: 30,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Logs {
+    pub sources: Vec<(String, String)>,
+    pub errors: Vec<String>,
+}
+
+/// Findings that a person has accepted. Empty `class` or `field` covers all of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waiver {
+    pub feature: String,
+    pub class: Option<Class>,
+    pub field: String,
+    pub reason: String,
+    pub owner: String,
+    /// The last day (UTC, inclusive) on which it holds, as days since 1970-01-01.
+    pub until_day: i64,
+}
+
+impl Pointer {
+    /// Parses `""` or `/a/b` with `~0` and `~1`.
+    pub fn parse(text: &str) -> Option<Pointer> {
+        if text.is_empty() {
+            return Some(Pointer::default());
+        }
+        let rest = text.strip_prefix('/')?;
+        Some(Pointer(rest.split('/').map(|part| part.replace("~1", "/").replace("~0", "~")).collect()))
+    }
+}

@@ -1,0 +1,13 @@
+//! The nouns every room shares. This module names nothing else in the crate.
+
+pub mod finding;
+pub mod json;
+pub mod observation;
+pub mod outcome;
+pub mod time;
+pub mod value;
+
+pub use finding::{Class, Finding, Severity};
+pub use observation::{ClosedBy, EndReason, Event, Observation, Payload, Start};
+pub use outcome::{CheckResult, FeatureOutcome, Outcome, Phase, Verdict};
+pub use time::{Span, Timestamp};

@@ -1,0 +1,265 @@
+//! What a run concluded: frozen, ordered, complete; the only input of every report format.
+
+use super::finding::{Class, Finding};
+use super::time::{Span, Timestamp};
+use std::fmt;
+use std::sync::Arc;
+
+/// PASS, FAIL or INCONCLUSIVE; ordered so that the worst of several is the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    Pass,
+    Inconclusive,
+    Fail,
+}
+
+impl Verdict {
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Pass => "PASS",
+            Verdict::Inconclusive => "INCONCLUSIVE",
+            Verdict::Fail => "FAIL",
+        }
+    }
+    /// FAIL if any fails, else INCONCLUSIVE if any is, else PASS; nothing at all is INCONCLUSIVE.
+    pub fn of(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
+        verdicts.into_iter().max().unwrap_or(Verdict::Inconclusive)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    BeforeEnabling,
+    AfterEnabling,
+    BeforeDeleting,
+}
+
+impl Phase {
+    pub const ALL: [Phase; 3] = [Phase::BeforeEnabling, Phase::AfterEnabling, Phase::BeforeDeleting];
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::BeforeEnabling => "before-enabling",
+            Phase::AfterEnabling => "after-enabling",
+            Phase::BeforeDeleting => "before-deleting",
+        }
+    }
+    pub fn parse(text: &str) -> Option<Phase> {
+        Phase::ALL.into_iter().find(|phase| phase.name() == text)
+    }
+}
+
+/// One checklist item of one feature in one phase.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckResult {
+    pub check: &'static str,
+    pub phase: Phase,
+    /// `None`: not asked in this run.
+    pub verdict: Option<Verdict>,
+    /// What was seen, in words with numbers: `2 of 1,204 pairs differ`.
+    pub observed: String,
+    /// What would pass: `no value_mismatch, torn_read, missing_row, extra_row, invariant`.
+    pub limit: String,
+    /// How much was seen: `1204 pairs`; the number first.
+    pub evidence: String,
+    /// The confidence statement where there is one: `mismatch rate < 0.25 % (95 %)`.
+    pub confidence: String,
+    /// The rule in one sentence.
+    pub rule: String,
+    /// Anything a reader must know: what is lacking, `2 waived`, exempt streams.
+    pub note: String,
+    /// Findings covered by a waiver that this check would otherwise have failed on.
+    pub waived: u64,
+    pub first: Option<Timestamp>,
+    pub last: Option<Timestamp>,
+    /// Full market sessions seen; 0 where none was whole.
+    pub sessions: u64,
+}
+
+/// Quantiles of a distribution of spans.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Quantiles {
+    pub count: u64,
+    pub p50: Span,
+    pub p95: Span,
+    pub p99: Span,
+    pub max: Span,
+}
+
+/// What was counted and measured for one feature.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Measures {
+    pub streams: u64,
+    pub streams_rest: u64,
+    pub streams_ws: u64,
+    pub rest_polls: u64,
+    pub rest_errors: u64,
+    pub rest_skipped: u64,
+    pub rest_bytes: u64,
+    pub rest_records: u64,
+    pub rest_versions: u64,
+    pub ws_messages: u64,
+    pub ws_bytes: u64,
+    pub ws_records: u64,
+    pub ticks: u64,
+    pub pairs: u64,
+    pub matched: u64,
+    /// `arrival`: which candidate was equal.
+    pub matched_current: u64,
+    pub matched_previous: u64,
+    pub matched_next: u64,
+    pub mismatched_pairs: u64,
+    pub unjudged_head: u64,
+    pub unjudged_tail: u64,
+    pub unfinished: u64,
+    pub sparse: u64,
+    pub revisions: u64,
+    pub missed_ticks: u64,
+    /// Period by least squares over all streams, and its drift against the promise (a fraction).
+    pub period_ws: Option<Span>,
+    pub period_rest: Option<Span>,
+    pub drift: Option<f64>,
+    pub jitter: Quantiles,
+    /// First sight on REST minus arrival on the WebSocket, per version (positive: the stream is fresher).
+    pub freshness_gain: Quantiles,
+    pub freshness_median: Option<Span>,
+    /// Arrival on the WebSocket minus event time, above the stream's smallest.
+    pub delay: Quantiles,
+    /// Episodes (bursts) of failing findings, and market time watched.
+    pub episodes: u64,
+    pub market_time: Span,
+    pub connected_time: Span,
+    /// Findings by class: all, and those that were waived.
+    pub findings: Vec<(Class, u64)>,
+    pub waived: Vec<(Class, u64)>,
+    /// Per compared field: pairs compared, of them different.
+    pub fields: Vec<FieldMeasure>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FieldMeasure {
+    pub field: String,
+    pub compared: u64,
+    pub differed: u64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureOutcome {
+    pub name: Arc<str>,
+    pub flag: String,
+    /// The flag's state at the start of the run, where it was recorded.
+    pub flag_on: Option<bool>,
+    pub align: &'static str,
+    pub interval: Span,
+    pub checks: Vec<CheckResult>,
+    pub verdict: Verdict,
+    pub measures: Measures,
+}
+
+/// The connection over the run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ConnectionOutcome {
+    pub opens: u64,
+    pub closes: u64,
+    pub errors: u64,
+    pub frames: u64,
+    pub bytes: u64,
+    pub ignored_frames: u64,
+    pub unknown_frames: u64,
+    pub malformed_frames: u64,
+    pub open_time: Span,
+    pub rtt: Quantiles,
+    pub self_stalls: u64,
+    pub self_stalled: Span,
+}
+
+/// Findings close together in time of one class, feature and field.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Episode {
+    pub class: Class,
+    pub feature: Option<Arc<str>>,
+    pub field: String,
+    pub first: Timestamp,
+    pub last: Timestamp,
+    pub findings: u64,
+    pub streams: u64,
+}
+
+/// A waiver of the contract and what it covered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WaiverOutcome {
+    pub feature: String,
+    pub class: String,
+    pub field: String,
+    pub reason: String,
+    pub owner: String,
+    pub until: String,
+    pub hits: u64,
+    pub expired: bool,
+}
+
+/// Everything a report may show.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    pub tool: String,
+    pub contract_sha256: String,
+    /// Set when the run was judged with another contract than the one recorded in the capture.
+    pub other_contract: bool,
+    /// SHA-256 of the capture files, in the order they were read (of the uncompressed lines).
+    pub capture_sha256: Vec<String>,
+    pub feeds: Vec<(String, String)>,
+    pub first: Option<Timestamp>,
+    pub last: Option<Timestamp>,
+    pub observations: u64,
+    /// The run did not reach its `end` as `done`.
+    pub interrupted: bool,
+    /// Damaged lines skipped on request.
+    pub damaged: u64,
+    pub verdict: Verdict,
+    pub features: Vec<FeatureOutcome>,
+    pub connection: ConnectionOutcome,
+    /// Exact counts of all findings by class, and by severity.
+    pub findings: Vec<(Class, u64)>,
+    pub findings_fail: u64,
+    pub findings_warn: u64,
+    pub findings_info: u64,
+    pub waivers: Vec<WaiverOutcome>,
+    pub episodes: Vec<Episode>,
+    /// The worst findings with their records: a capped sample, in the order they were found.
+    pub samples: Vec<Finding>,
+    /// Remarks that belong to the whole run: interrupted, another contract, beyond a calendar's horizon.
+    pub notes: Vec<String>,
+}
+
+/// Where a running feature stands: what a live view shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureProgress {
+    pub name: Arc<str>,
+    pub messages: u64,
+    pub pairs: u64,
+    /// Since the feature's last WebSocket message.
+    pub age: Option<Span>,
+    pub interval: Span,
+    pub drift: Option<f64>,
+    pub mismatches: u64,
+    pub findings_fail: u64,
+    /// The worst verdict so far that more evidence cannot undo: FAIL, else none.
+    pub failed: bool,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    pub at: Option<Timestamp>,
+    /// Open connections now.
+    pub connected: bool,
+    pub opens: u64,
+    pub features: Vec<FeatureProgress>,
+    /// The last failing finding in words.
+    pub last_finding: Option<String>,
+}

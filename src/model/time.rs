@@ -1,0 +1,343 @@
+//! Time as integers of nanoseconds: instants since the Unix epoch (UTC), and spans between them.
+//!
+//! Nothing here reads a clock. Text forms are RFC 3339 with `Z` and as many fraction digits
+//! (none, 3, 6 or 9) as the value needs, so that a fixture can write every instant down exactly.
+
+use std::fmt;
+use std::ops::{Add, AddAssign, Mul, Neg, Sub};
+
+/// An instant: nanoseconds since 1970-01-01T00:00:00Z. Covers the years 1677 to 2262.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(pub i64);
+
+/// A signed length of time in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Span(pub i64);
+
+impl Timestamp {
+    pub const MIN: Timestamp = Timestamp(i64::MIN);
+    pub const MAX: Timestamp = Timestamp(i64::MAX);
+
+    /// Parses `2025-12-19T14:30:00[.fraction](Z|±hh:mm)`; `None` when the text is anything else,
+    /// has no offset, names a day or time that does not exist, or has over nine fraction digits
+    /// that are not zero. A space or `t` in place of `T` is accepted; a leap second is not.
+    pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+        match parse_civil(text)? {
+            (nanos, Some(offset_s)) => {
+                Some(Timestamp(nanos.checked_sub(i64::from(offset_s) * 1_000_000_000)?))
+            }
+            (_, None) => None,
+        }
+    }
+
+    /// Parses a naive `2025-12-19T14:30:00[.fraction]` as if it were UTC; the caller applies a zone.
+    pub fn parse_naive(text: &str) -> Option<Timestamp> {
+        match parse_civil(text)? {
+            (nanos, None) => Some(Timestamp(nanos)),
+            _ => None,
+        }
+    }
+
+    pub fn saturating_add(self, span: Span) -> Timestamp {
+        Timestamp(self.0.saturating_add(span.0))
+    }
+    pub fn saturating_sub(self, span: Span) -> Timestamp {
+        Timestamp(self.0.saturating_sub(span.0))
+    }
+    /// The span from `earlier` to `self`, saturating at the ends of the range.
+    pub fn since(self, earlier: Timestamp) -> Span {
+        Span(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Span {
+    pub const ZERO: Span = Span(0);
+    pub const fn from_secs(s: i64) -> Span {
+        Span(s * 1_000_000_000)
+    }
+    pub const fn from_millis(ms: i64) -> Span {
+        Span(ms * 1_000_000)
+    }
+    pub const fn from_micros(us: i64) -> Span {
+        Span(us * 1_000)
+    }
+    pub fn abs(self) -> Span {
+        Span(self.0.saturating_abs())
+    }
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+    pub fn half(self) -> Span {
+        Span(self.0 / 2)
+    }
+    /// Parses `250ms`, `2s`, `10m`, `1h`, `6.5h`, `1h30m`, `3d`, `50us`, `10ns`; units are required.
+    pub fn parse(text: &str) -> Option<Span> {
+        let mut rest = text.trim();
+        if rest.is_empty() {
+            return None;
+        }
+        let mut total: i128 = 0;
+        while !rest.is_empty() {
+            let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
+            let (number, tail) = rest.split_at(digits);
+            let unit_len = tail.find(|c: char| !c.is_ascii_alphabetic() && c != 'µ').unwrap_or(tail.len());
+            let (unit, tail) = tail.split_at(unit_len);
+            let scale: i128 = match unit {
+                "ns" => 1,
+                "us" | "µs" => 1_000,
+                "ms" => 1_000_000,
+                "s" => 1_000_000_000,
+                "m" | "min" => 60_000_000_000,
+                "h" => 3_600_000_000_000,
+                "d" => 86_400_000_000_000,
+                _ => return None,
+            };
+            let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+            if whole.is_empty() || fraction.contains('.') || whole.len() > 12 || fraction.len() > 12 {
+                return None;
+            }
+            let mut nanos = whole.parse::<i128>().ok()? * scale;
+            if !fraction.is_empty() {
+                nanos += fraction.parse::<i128>().ok()? * scale / 10_i128.pow(fraction.len() as u32);
+            }
+            total += nanos;
+            rest = tail;
+        }
+        i64::try_from(total).ok().map(Span)
+    }
+}
+
+/// Days from 1970-01-01 to the civil date (proleptic Gregorian); Hinnant's algorithm.
+pub fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
+    let y = if month <= 2 { year - 1 } else { year };
+    let era = y.div_euclid(400);
+    let yoe = y - era * 400;
+    let mp = i64::from((month + 9) % 12);
+    let doy = (153 * mp + 2) / 5 + i64::from(day) - 1;
+    let doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
+    era * 146_097 + doe - 719_468
+}
+
+/// The civil date of a day number (days from 1970-01-01): `(year, month, day)`.
+pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z - era * 146_097;
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let day = (doy - (153 * mp + 2) / 5 + 1) as u32;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 } as u32;
+    (yoe + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// Reads a civil date-time: nanoseconds as if UTC, and the offset in seconds where one is given.
+fn parse_civil(text: &str) -> Option<(i64, Option<i32>)> {
+    let b = text.as_bytes();
+    let two = |i: usize| -> Option<u32> {
+        let (x, y) = (b.get(i)?.wrapping_sub(b'0'), b.get(i + 1)?.wrapping_sub(b'0'));
+        (x < 10 && y < 10).then(|| u32::from(x) * 10 + u32::from(y))
+    };
+    if b.len() < 19 || b[4] != b'-' || b[7] != b'-' || b[13] != b':' || b[16] != b':' {
+        return None;
+    }
+    if !matches!(b[10], b'T' | b't' | b' ') {
+        return None;
+    }
+    let year = i64::from(two(0)? * 100 + two(2)?);
+    let (month, day) = (two(5)?, two(8)?);
+    let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let month_days = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + u32::from(leap),
+        _ => return None,
+    };
+    if day == 0 || day > month_days || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let mut i = 19;
+    let mut fraction: i64 = 0;
+    if matches!(b.get(i), Some(b'.' | b',')) {
+        i += 1;
+        let start = i;
+        let mut scale = 100_000_000_i64;
+        while let Some(d) = b.get(i).map(|c| c.wrapping_sub(b'0')).filter(|d| *d < 10) {
+            if scale == 0 && d != 0 {
+                return None;
+            }
+            fraction += i64::from(d) * scale;
+            scale /= 10;
+            i += 1;
+        }
+        if i == start {
+            return None;
+        }
+    }
+    let offset = match b.get(i) {
+        None => None,
+        Some(b'Z' | b'z') if b.len() == i + 1 => Some(0),
+        Some(sign @ (b'+' | b'-')) => {
+            let hours = two(i + 1)?;
+            let minutes = match b.len() - i {
+                6 if b[i + 3] == b':' => two(i + 4)?,
+                5 => two(i + 3)?,
+                3 => 0,
+                _ => return None,
+            };
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            let seconds = (hours * 3600 + minutes * 60) as i32;
+            Some(if *sign == b'-' { -seconds } else { seconds })
+        }
+        _ => return None,
+    };
+    let days = days_from_civil(year, month, day);
+    let seconds = days * 86_400 + i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+    let nanos = i128::from(seconds) * 1_000_000_000 + i128::from(fraction);
+    Some((i64::try_from(nanos).ok()?, offset))
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.div_euclid(1_000_000_000);
+        let nanos = self.0.rem_euclid(1_000_000_000);
+        let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
+        let s = seconds.rem_euclid(86_400);
+        write!(f, "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)?;
+        if nanos == 0 {
+        } else if nanos % 1_000_000 == 0 {
+            write!(f, ".{:03}", nanos / 1_000_000)?;
+        } else if nanos % 1_000 == 0 {
+            write!(f, ".{:06}", nanos / 1_000)?;
+        } else {
+            write!(f, ".{nanos:09}")?;
+        }
+        f.write_str("Z")
+    }
+}
+
+impl fmt::Display for Span {
+    /// The shortest exact form in one unit: `10s`, `250ms`, `1.5s`, `2h`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let n = self.0;
+        let (sign, n) = if n < 0 { ("-", n.unsigned_abs()) } else { ("", n as u64) };
+        let (unit, name) = match n {
+            0 => (1_000_000_000, "s"),
+            _ if n % 3_600_000_000_000 == 0 => (3_600_000_000_000, "h"),
+            _ if n % 60_000_000_000 == 0 && n >= 120_000_000_000 => (60_000_000_000, "m"),
+            _ if n >= 1_000_000_000 => (1_000_000_000, "s"),
+            _ if n >= 1_000_000 => (1_000_000, "ms"),
+            _ if n >= 1_000 => (1_000, "us"),
+            _ => (1, "ns"),
+        };
+        write!(f, "{sign}{}", n / unit)?;
+        let mut rest = n % unit;
+        if rest > 0 {
+            f.write_str(".")?;
+            let mut scale = unit / 10;
+            while rest > 0 && scale > 0 {
+                write!(f, "{}", rest / scale)?;
+                rest %= scale;
+                scale /= 10;
+            }
+        }
+        f.write_str(name)
+    }
+}
+
+impl Add<Span> for Timestamp {
+    type Output = Timestamp;
+    fn add(self, span: Span) -> Timestamp {
+        self.saturating_add(span)
+    }
+}
+impl AddAssign<Span> for Timestamp {
+    fn add_assign(&mut self, span: Span) {
+        *self = *self + span;
+    }
+}
+impl Sub<Span> for Timestamp {
+    type Output = Timestamp;
+    fn sub(self, span: Span) -> Timestamp {
+        self.saturating_sub(span)
+    }
+}
+impl Sub for Timestamp {
+    type Output = Span;
+    fn sub(self, earlier: Timestamp) -> Span {
+        self.since(earlier)
+    }
+}
+impl Add for Span {
+    type Output = Span;
+    fn add(self, other: Span) -> Span {
+        Span(self.0.saturating_add(other.0))
+    }
+}
+impl Sub for Span {
+    type Output = Span;
+    fn sub(self, other: Span) -> Span {
+        Span(self.0.saturating_sub(other.0))
+    }
+}
+impl Mul<i64> for Span {
+    type Output = Span;
+    fn mul(self, k: i64) -> Span {
+        Span(self.0.saturating_mul(k))
+    }
+}
+impl Neg for Span {
+    type Output = Span;
+    fn neg(self) -> Span {
+        Span(self.0.saturating_neg())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_read_and_write() {
+        for text in [
+            "2025-12-19T14:30:00Z",
+            "1969-12-31T23:59:59.999999999Z",
+            "2024-02-29T00:00:00.001Z",
+            "2262-04-11T23:47:16.854775807Z",
+        ] {
+            assert_eq!(Timestamp::parse_rfc3339(text).unwrap().to_string(), text);
+        }
+        let zoned = Timestamp::parse_rfc3339("2025-12-19 09:30:00.5-05:00").unwrap();
+        assert_eq!(zoned.to_string(), "2025-12-19T14:30:00.500Z");
+        for bad in [
+            "2025-02-29T00:00:00Z",
+            "2025-12-19T24:00:00Z",
+            "2025-12-19T14:30:00",
+            "2025-12-19T14:30:00.Z",
+            "x",
+        ] {
+            assert_eq!(Timestamp::parse_rfc3339(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn spans_read_and_write() {
+        for (text, nanos) in [
+            ("2s", 2_000_000_000),
+            ("250ms", 250_000_000),
+            ("1h", 3_600_000_000_000),
+            ("1.5s", 1_500_000_000),
+        ] {
+            assert_eq!(Span::parse(text), Some(Span(nanos)));
+            assert_eq!(Span(nanos).to_string(), text);
+        }
+        assert_eq!(Span::parse("1h30m"), Some(Span::from_secs(5400)));
+        assert_eq!(Span::parse("6.5h"), Some(Span::from_secs(23_400)));
+        for bad in ["", "10", "s", "1x", "-1s", "1..5s"] {
+            assert_eq!(Span::parse(bad), None, "{bad}");
+        }
+    }
+}
