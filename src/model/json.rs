@@ -1,6 +1,451 @@
-//! JSON text as received: strict syntax, no tree, exact numbers.
+//! JSON text as received: strict syntax (RFC 8259), no tree, exact numbers, any depth.
+//!
+//! The scanner owns the hot path's first half: it steps over values, telling their kind and where
+//! they stand. It allocates only for nesting beyond 64 levels. What the text means is decided
+//! elsewhere.
+
+use std::borrow::Cow;
+
+/// Levels of nesting beyond which a body is `malformed` (SPEC §6).
+pub const MAX_DEPTH: u32 = 128;
+
+/// The kind of a JSON value, or that there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    #[default]
+    Absent,
+    Null,
+    Bool,
+    Number,
+    String,
+    Array,
+    Object,
+}
+
+/// Where a value stands in its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Slot {
+    pub start: u32,
+    pub len: u32,
+    pub kind: Kind,
+}
+
+impl Slot {
+    /// The value's text as received, quotes included; empty when absent.
+    pub fn raw<'t>(&self, text: &'t str) -> &'t str {
+        &text[self.start as usize..(self.start + self.len) as usize]
+    }
+
+    /// The text of a scalar: a string's content unescaped, anything else as it stands.
+    pub fn scalar<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        scalar(self.raw(text))
+    }
+}
+
+/// The text of a raw scalar: a string's content unescaped, anything else as it stands.
+pub fn scalar(raw: &str) -> Cow<'_, str> {
+    match raw.strip_prefix('"').and_then(|s| s.strip_suffix('"')) {
+        Some(inner) if !inner.contains('\\') => Cow::Borrowed(inner),
+        Some(_) => Cow::Owned(unescape(raw)),
+        None => Cow::Borrowed(raw),
+    }
+}
+
+/// Unescapes a quoted JSON string that the scanner has accepted. Lone surrogates become U+FFFD.
+fn unescape(quoted: &str) -> String {
+    if let Ok(text) = serde_json::from_str::<String>(quoted) {
+        return text;
+    }
+    let inner = &quoted[1..quoted.len() - 1];
+    let mut out = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('n') => out.push('\n'),
+            Some('t') => out.push('\t'),
+            Some('r') => out.push('\r'),
+            Some('b') => out.push('\u{8}'),
+            Some('f') => out.push('\u{c}'),
+            Some('u') => {
+                let hex: String = chars.by_ref().take(4).collect();
+                let code = u32::from_str_radix(&hex, 16).unwrap_or(0xFFFD);
+                out.push(char::from_u32(code).unwrap_or('\u{FFFD}'));
+            }
+            Some(other) => out.push(other),
+            None => {}
+        }
+    }
+    out
+}
 
 /// Whether `text` is one JSON value by RFC 8259 (any depth; surrounding white space allowed).
 pub fn is_json(text: &str) -> bool {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+    let mut scanner = Scanner::new(text);
+    scanner.value().is_ok() && scanner.at_end()
+}
+
+/// The text is not JSON; the byte offset at which that shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotJson {
+    pub offset: usize,
+}
+
+/// Steps over JSON text value by value.
+#[derive(Debug)]
+pub struct Scanner<'t> {
+    text: &'t str,
+    bytes: &'t [u8],
+    pos: usize,
+    /// Levels that are open around `pos`, counted by the caller's walk.
+    depth: u32,
+    deepest: u32,
+}
+
+impl<'t> Scanner<'t> {
+    pub fn new(text: &'t str) -> Scanner<'t> {
+        Scanner { text, bytes: text.as_bytes(), pos: 0, depth: 0, deepest: 0 }
+    }
+
+    /// The greatest nesting met so far.
+    pub fn deepest(&self) -> u32 {
+        self.deepest
+    }
+
+    pub fn position(&self) -> usize {
+        self.pos
+    }
+
+    /// Goes back to a position that this scanner has been at.
+    pub fn rewind(&mut self, position: usize) {
+        self.pos = position;
+    }
+
+    /// Whether only white space is left.
+    pub fn at_end(&mut self) -> bool {
+        self.skip_space();
+        self.pos == self.bytes.len()
+    }
+
+    fn fail<T>(&self) -> Result<T, NotJson> {
+        Err(NotJson { offset: self.pos })
+    }
+
+    #[inline]
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.bytes.get(self.pos) {
+            self.pos += 1;
+        }
+    }
+
+    /// The kind of the next value, by its first byte.
+    #[inline]
+    pub fn peek(&mut self) -> Kind {
+        self.skip_space();
+        match self.bytes.get(self.pos) {
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::Array,
+            Some(b'"') => Kind::String,
+            Some(b'n') => Kind::Null,
+            Some(b't' | b'f') => Kind::Bool,
+            Some(b'-' | b'0'..=b'9') => Kind::Number,
+            _ => Kind::Absent,
+        }
+    }
+
+    /// Steps over one value of any kind and tells where it stands.
+    #[inline]
+    pub fn value(&mut self) -> Result<Slot, NotJson> {
+        let kind = self.peek();
+        let start = self.pos;
+        match kind {
+            Kind::String => self.string_body().map(|_| ())?,
+            Kind::Number => self.number()?,
+            Kind::Object | Kind::Array => self.nested()?,
+            Kind::Null => self.word(b"null")?,
+            Kind::Bool if self.bytes[self.pos] == b't' => self.word(b"true")?,
+            Kind::Bool => self.word(b"false")?,
+            Kind::Absent => return self.fail(),
+        }
+        Ok(Slot { start: start as u32, len: (self.pos - start) as u32, kind })
+    }
+
+    /// Enters an object or array whose opening byte is next.
+    #[inline]
+    pub fn enter(&mut self) {
+        self.pos += 1;
+        self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
+    }
+
+    /// The next member's name (as it stands between its quotes, and whether it has escapes), with
+    /// the scanner left before its value; `None` after the closing brace. `first` is cleared.
+    #[inline]
+    pub fn member(&mut self, first: &mut bool) -> Result<Option<(&'t str, bool)>, NotJson> {
+        self.skip_space();
+        match self.bytes.get(self.pos) {
+            Some(b'}') => {
+                self.pos += 1;
+                self.depth -= 1;
+                return Ok(None);
+            }
+            Some(b',') if !*first => {
+                self.pos += 1;
+                self.skip_space();
+            }
+            Some(_) if *first => {}
+            _ => return self.fail(),
+        }
+        *first = false;
+        let start = self.pos + 1;
+        if self.bytes.get(self.pos) != Some(&b'"') {
+            return self.fail();
+        }
+        let escaped = self.string_body()?;
+        let name = &self.text[start..self.pos - 1];
+        self.skip_space();
+        if self.bytes.get(self.pos) != Some(&b':') {
+            return self.fail();
+        }
+        self.pos += 1;
+        Ok(Some((name, escaped)))
+    }
+
+    /// Whether another element follows, with the scanner left before it; false after the closing bracket.
+    #[inline]
+    pub fn element(&mut self, first: &mut bool) -> Result<bool, NotJson> {
+        self.skip_space();
+        match self.bytes.get(self.pos) {
+            Some(b']') => {
+                self.pos += 1;
+                self.depth -= 1;
+                Ok(false)
+            }
+            Some(b',') if !*first => {
+                self.pos += 1;
+                self.skip_space();
+                Ok(true)
+            }
+            Some(_) if *first => {
+                *first = false;
+                Ok(true)
+            }
+            _ => self.fail(),
+        }
+    }
+
+    /// Steps over a string whose opening quote is next; whether it holds escapes.
+    #[inline]
+    fn string_body(&mut self) -> Result<bool, NotJson> {
+        let mut i = self.pos + 1;
+        let mut escaped = false;
+        loop {
+            match self.bytes.get(i) {
+                Some(b'"') => {
+                    self.pos = i + 1;
+                    return Ok(escaped);
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    self.pos = i;
+                    i = match self.bytes.get(i + 1) {
+                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => i + 2,
+                        Some(b'u') => {
+                            let hex = self.bytes.get(i + 2..i + 6);
+                            if !hex.is_some_and(|h| h.iter().all(u8::is_ascii_hexdigit)) {
+                                return self.fail();
+                            }
+                            i + 6
+                        }
+                        _ => return self.fail(),
+                    };
+                }
+                Some(0..=0x1f) | None => {
+                    self.pos = i;
+                    return self.fail();
+                }
+                Some(_) => i += 1,
+            }
+        }
+    }
+
+    #[inline]
+    fn digits(&mut self) -> Result<(), NotJson> {
+        let start = self.pos;
+        while self.bytes.get(self.pos).is_some_and(u8::is_ascii_digit) {
+            self.pos += 1;
+        }
+        if self.pos == start { self.fail() } else { Ok(()) }
+    }
+
+    #[inline]
+    fn number(&mut self) -> Result<(), NotJson> {
+        if self.bytes[self.pos] == b'-' {
+            self.pos += 1;
+        }
+        match self.bytes.get(self.pos) {
+            Some(b'0') => self.pos += 1,
+            _ => self.digits()?,
+        }
+        if self.bytes.get(self.pos) == Some(&b'.') {
+            self.pos += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.bytes.get(self.pos) {
+            self.pos += 1;
+            if let Some(b'+' | b'-') = self.bytes.get(self.pos) {
+                self.pos += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn word(&mut self, word: &[u8]) -> Result<(), NotJson> {
+        if self.bytes[self.pos..].starts_with(word) {
+            self.pos += word.len();
+            Ok(())
+        } else {
+            self.fail()
+        }
+    }
+
+    /// Steps over an object or array of any depth without recursion.
+    fn nested(&mut self) -> Result<(), NotJson> {
+        let outside = self.depth;
+        let mut open = OpenLevels::default();
+        open.push(self.bytes[self.pos] == b'{');
+        self.enter();
+        let mut first = true;
+        loop {
+            let more = match open.innermost() {
+                true => self.member(&mut first)?.is_some(),
+                false => self.element(&mut first)?,
+            };
+            if !more {
+                open.pop();
+                if self.depth == outside {
+                    return Ok(());
+                }
+                first = false;
+                continue;
+            }
+            match self.peek() {
+                kind @ (Kind::Object | Kind::Array) => {
+                    open.push(kind == Kind::Object);
+                    self.enter();
+                    first = true;
+                }
+                _ => {
+                    self.value()?;
+                }
+            }
+        }
+    }
+}
+
+/// Which of the open levels are objects: a stack of bits, on the heap only beyond 64 levels.
+#[derive(Debug, Default)]
+struct OpenLevels {
+    low: u64,
+    count: u32,
+    spilled: Vec<u64>,
+}
+
+impl OpenLevels {
+    fn push(&mut self, object: bool) {
+        if self.count > 0 && self.count.is_multiple_of(64) {
+            self.spilled.push(self.low);
+        }
+        self.low = self.low << 1 | u64::from(object);
+        self.count += 1;
+    }
+    fn pop(&mut self) {
+        self.count -= 1;
+        self.low >>= 1;
+        if self.count > 0 && self.count.is_multiple_of(64) {
+            self.low = self.spilled.pop().unwrap_or(0);
+        }
+    }
+    fn innermost(&self) -> bool {
+        self.low & 1 == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn syntax_is_strict() {
+        for good in [
+            "{}",
+            "[]",
+            " [1, -0.5e+3 ,\"a\\u00e9\\n\",null,true,false] ",
+            "0",
+            "\"\"",
+            "{\"a\":{\"b\":[[]]}}",
+        ] {
+            assert!(is_json(good), "{good}");
+        }
+        for bad in [
+            "",
+            "{",
+            "[1,]",
+            "{,}",
+            "{\"a\":1,}",
+            "01",
+            "1.",
+            ".5",
+            "+1",
+            "tru",
+            "nul",
+            "\"\u{1}\"",
+            "\"\\x\"",
+            "[1 2]",
+            "{\"a\" 1}",
+            "{a:1}",
+            "1 2",
+            "\"\\u12g4\"",
+            "[}",
+            "{]",
+            "'a'",
+            "NaN",
+            "[,1]",
+            "{\"a\":1 \"b\":2}",
+        ] {
+            assert!(!is_json(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn any_depth_is_stepped_over_and_counted() {
+        for levels in [1_usize, 63, 64, 65, 127, 128, 129, 100_000] {
+            let text = format!("{}{}", "[{\"a\":".repeat(levels), "1") + &"}]".repeat(levels);
+            let mut scanner = Scanner::new(&text);
+            scanner.value().unwrap();
+            assert!(scanner.at_end());
+            assert_eq!(scanner.deepest() as usize, 2 * levels);
+            assert!(!is_json(&text[..text.len() - 1]));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_serde_json(text in r#"[\[\]{}:,"0-9eE+\-. a-ctrufalsn\\/]{0,24}"#) {
+            let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+            prop_assert_eq!(is_json(&text), theirs, "{}", text);
+        }
+
+        #[test]
+        fn scalars_unescape_like_serde_json(text in any::<String>()) {
+            let raw = serde_json::to_string(&text).unwrap();
+            prop_assert_eq!(scalar(&raw).into_owned(), text);
+        }
+    }
 }
