@@ -55,6 +55,16 @@ impl CalendarRule {
         }
     }
 
+    /// The first open segment that begins after `t`.
+    pub fn segment_after(&self, t: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        match &self.kind {
+            CalendarKind::Always => None,
+            CalendarKind::Sessions { segments, .. } => {
+                segments.get(segments.partition_point(|(open, _)| *open <= t)).copied()
+            }
+        }
+    }
+
     /// Whether any part of `[from, to]` is market time.
     pub fn meets(&self, from: Timestamp, to: Timestamp) -> bool {
         match &self.kind {

@@ -1,1 +1,1 @@
-//! (room)
+pub mod plan; pub mod extract; pub mod content; pub mod compare;

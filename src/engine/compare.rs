@@ -1,0 +1,552 @@
+//! Comparing two records field by field (SPEC §5.5), and looking at one for what it lacks.
+//!
+//! Raw text first, parsed only where it differs. Rows are matched by key, never by position.
+
+use super::content::Content;
+use crate::contract::{Contract, Feature, Field, FieldType, Forming, Tolerance};
+use crate::model::json::{Kind, scalar};
+use crate::model::value::{Number, parse_instant};
+use crate::model::{Class, Span, Timestamp};
+use std::borrow::Cow;
+
+/// What a feature's fields mean, ready for comparing.
+#[derive(Debug)]
+pub struct Rules {
+    pub columns: Vec<Rule>,
+    pub row_columns: Vec<Rule>,
+    pub row_key: Vec<usize>,
+    /// Name of the list of rows on each side, for findings.
+    pub rows_at: (String, String),
+    pub has_rows: bool,
+    /// Both sides read every value from the same place inside the record, so equal text is equal content.
+    pub same_shape: bool,
+}
+
+#[derive(Debug)]
+pub struct Rule {
+    pub name: String,
+    pub kind: FieldType,
+    slack: Slack,
+    optional: bool,
+    /// Compared between the sides at all.
+    pub compared: bool,
+    pub on_rest: bool,
+    pub on_ws: bool,
+    values: Vec<String>,
+    pub forming: Forming,
+    zone: chrono_tz::Tz,
+}
+
+#[derive(Debug)]
+enum Slack {
+    Absolute(Number),
+    Relative(Number),
+    Time(Span),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Rest,
+    Ws,
+}
+
+/// When each side's value was formed, as far as arrivals tell; for countdowns and naive times.
+#[derive(Debug, Clone, Copy)]
+pub struct Instants {
+    pub rest_sent: Timestamp,
+    pub rest_received: Timestamp,
+    pub ws: Timestamp,
+}
+
+/// One field (or row) that differs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    pub class: Class,
+    /// `symbol=AAPL`, or empty.
+    pub row: String,
+    pub field: String,
+    pub rest: String,
+    pub ws: String,
+    pub delta: String,
+    /// The fault is REST's own: a warning.
+    pub rests_own: bool,
+}
+
+impl Difference {
+    /// What tells one differing place of a record from another.
+    pub fn place(&self) -> (&str, &str) {
+        (&self.row, &self.field)
+    }
+}
+
+/// What a comparison found besides differences.
+#[derive(Debug, Default)]
+pub struct Remarks {
+    /// Fields that are equal but of another JSON type (with one sample of each side).
+    pub type_differs: Vec<(String, String, String)>,
+    /// Columns compared (rows: after the record's columns), once per value.
+    pub compared: Vec<usize>,
+}
+
+/// How much of a bucket may be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All fields.
+    Whole,
+    /// REST's snapshot was not final: only what cannot shrink.
+    Forming,
+}
+
+/// Something wrong with one record by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Issue {
+    pub class: Class,
+    pub row: String,
+    pub field: String,
+    pub value: String,
+}
+
+impl Rules {
+    pub fn new(contract: &Contract, feature: &Feature) -> Rules {
+        let redacted = |field: &Field| contract.redact.contains(&field.name);
+        let aligned = |name: &str| feature.key.iter().any(|k| k == name) || feature.time.as_deref() == Some(name);
+        let columns: Vec<Rule> =
+            feature.fields.iter().map(|f| Rule::new(f, aligned(&f.name), redacted(f))).collect();
+        let rows = feature.rows.as_ref();
+        let row_fields = rows.map(|r| r.fields.as_slice()).unwrap_or_default();
+        let row_keys = rows.map(|r| r.key.as_slice()).unwrap_or_default();
+        let row_columns = row_fields.iter().map(|f| Rule::new(f, row_keys.contains(&f.name), redacted(f))).collect();
+        let row_key =
+            row_keys.iter().filter_map(|k| row_fields.iter().position(|f| f.name == *k)).collect();
+        let alike = |f: &Field| f.rest == f.ws && matches!(f.rest, crate::contract::Source::Record(_));
+        Rules {
+            columns,
+            row_columns,
+            row_key,
+            rows_at: rows.map(|r| (r.at_rest.join("/"), r.at_ws.join("/"))).unwrap_or_default(),
+            has_rows: rows.is_some(),
+            same_shape: feature.fields.iter().chain(row_fields).all(alike)
+                && rows.is_none_or(|r| r.at_rest == r.at_ws),
+        }
+    }
+}
+
+impl Rule {
+    fn new(field: &Field, aligned: bool, redacted: bool) -> Rule {
+        use crate::contract::Source;
+        let slack = match &field.tolerance {
+            Tolerance::Exact if field.kind == FieldType::Timestamp => Slack::Time(Span::ZERO),
+            Tolerance::Exact if field.kind == FieldType::Countdown => Slack::Time(Span::ZERO),
+            Tolerance::Exact => Slack::Absolute(Number::ZERO),
+            Tolerance::Absolute(t) => Slack::Absolute(small(t)),
+            Tolerance::Relative(t) => Slack::Relative(small(t)),
+            Tolerance::Time(t) => Slack::Time(*t),
+        };
+        let (on_rest, on_ws) = (field.rest != Source::Absent, field.ws != Source::Absent);
+        Rule {
+            name: field.name.clone(),
+            // A hash of the value is all that is left of it: equal or not.
+            kind: if redacted { FieldType::String } else { field.kind },
+            slack,
+            optional: field.optional,
+            compared: field.compare && !aligned && on_rest && on_ws,
+            on_rest,
+            on_ws,
+            values: if redacted { Vec::new() } else { field.values.clone() },
+            forming: field.forming,
+            zone: field.zone,
+        }
+    }
+
+    fn on(&self, side: Side) -> bool {
+        match side {
+            Side::Rest => self.on_rest,
+            Side::Ws => self.on_ws,
+        }
+    }
+
+    /// What is wrong with a value by itself.
+    fn fault(&self, kind: Kind, raw: &str, near: Timestamp) -> Option<Class> {
+        match kind {
+            Kind::Absent => return (!self.optional).then_some(Class::MissingField),
+            Kind::Null => return (!self.optional).then_some(Class::NullField),
+            Kind::Object | Kind::Array => return Some(Class::WrongType),
+            _ => {}
+        }
+        let readable = match self.kind {
+            // A number where text is declared can only be judged beside the other side's value.
+            FieldType::String => kind != Kind::Bool,
+            FieldType::Decimal | FieldType::Countdown if kind == Kind::Number && plain(raw) => true,
+            FieldType::Decimal | FieldType::Countdown => kind != Kind::Bool && Number::parse(&scalar(raw)).is_some(),
+            FieldType::Integer => {
+                kind != Kind::Bool && Number::parse(&scalar(raw)).is_some_and(|n| n.is_integral())
+            }
+            FieldType::Boolean => kind != Kind::Number && matches!(&*scalar(raw), "true" | "false"),
+            FieldType::Timestamp => kind != Kind::Bool && parse_instant(&scalar(raw), self.zone, near).is_some(),
+            FieldType::Enum => {
+                if self.values.iter().any(|v| *v == *scalar(raw)) {
+                    return None;
+                }
+                return Some(if kind == Kind::String { Class::BadValue } else { Class::WrongType });
+            }
+        };
+        (!readable).then_some(Class::WrongType)
+    }
+}
+
+/// A number whose text needs no second look: digits with at most a point.
+fn plain(raw: &str) -> bool {
+    raw.len() <= 32 && raw.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-')
+}
+
+fn small(big: &bigdecimal::BigDecimal) -> Number {
+    Number::parse(&big.to_plain_string()).unwrap_or_else(|| Number::from(big.clone()))
+}
+
+/// What one record lacks or holds in the wrong form.
+pub fn inspect(rules: &Rules, content: &Content, side: Side, near: Timestamp) -> Vec<Issue> {
+    let mut issues = Vec::new();
+    let mut look = |rule: &Rule, row: Option<usize>, column: usize| {
+        if !rule.on(side) {
+            return;
+        }
+        let (kind, raw) = content.cell(row, column);
+        if let Some(class) = rule.fault(kind, raw, near) {
+            let row = row.map(|r| row_label(rules, content, r)).unwrap_or_default();
+            let value = scalar(raw).into_owned();
+            issues.push(Issue { class, row, field: rule.name.clone(), value });
+        }
+    };
+    for (column, rule) in rules.columns.iter().enumerate() {
+        look(rule, None, column);
+    }
+    for row in 0..content.rows() {
+        for (column, rule) in rules.row_columns.iter().enumerate() {
+            look(rule, Some(row), column);
+        }
+    }
+    if rules.has_rows {
+        let class = match content.rows_kind {
+            Kind::Array => return issues,
+            Kind::Absent => Class::MissingField,
+            Kind::Null => Class::NullField,
+            _ => Class::WrongType,
+        };
+        let field = if side == Side::Rest { &rules.rows_at.0 } else { &rules.rows_at.1 };
+        issues.push(Issue { class, row: String::new(), field: field.clone(), value: String::new() });
+    }
+    issues
+}
+
+/// `symbol=AAPL` of one row.
+fn row_label(rules: &Rules, content: &Content, row: usize) -> String {
+    label(rules.row_key.iter().map(|&column| {
+        let (_, raw) = content.cell(Some(row), column);
+        (rules.row_columns[column].name.as_str(), key_text(&rules.row_columns[column], raw))
+    }))
+}
+
+/// `country=USA,symbol=SPY`; values with `,` `=` `"` or control codes as JSON strings.
+pub fn label<'n>(parts: impl Iterator<Item = (&'n str, String)>) -> String {
+    let mut out = String::new();
+    for (name, value) in parts {
+        if !out.is_empty() {
+            out.push(',');
+        }
+        out.push_str(name);
+        out.push('=');
+        if value.chars().any(|c| matches!(c, ',' | '=' | '"') || c.is_control()) {
+            out.push_str(&serde_json::to_string(&value).unwrap_or_default());
+        } else {
+            out.push_str(&value);
+        }
+    }
+    out
+}
+
+/// A key's value by its type: `"123"`, `123` and `123.0` are one integer.
+pub fn key_text(rule: &Rule, raw: &str) -> String {
+    let text = scalar(raw);
+    match rule.kind {
+        FieldType::Integer | FieldType::Decimal | FieldType::Countdown => match Number::parse(&text) {
+            Some(number) => number.to_string(),
+            None => text.into_owned(),
+        },
+        FieldType::Timestamp => match parse_instant(&text, rule.zone, Timestamp(0)) {
+            Some(t) => t.to_string(),
+            None => text.into_owned(),
+        },
+        _ => text.into_owned(),
+    }
+}
+
+/// Compares REST's record with the WebSocket's. No difference: equal.
+pub fn compare(
+    rules: &Rules,
+    rest: &Content,
+    ws: &Content,
+    at: Instants,
+    extent: Extent,
+    remarks: &mut Remarks,
+) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    if rules.same_shape && rest.same_text(ws) {
+        remarks.compared.extend((0..rules.columns.len()).filter(|&c| rules.columns[c].compared));
+        let rows = rules.columns.len();
+        for _ in 0..rest.rows() {
+            let compared = (0..rules.row_columns.len()).filter(|&c| rules.row_columns[c].compared);
+            remarks.compared.extend(compared.map(|c| rows + c));
+        }
+        return differences;
+    }
+    let mut cell = |rule: &Rule, column: usize, rows: Option<(usize, usize)>, row: &dyn Fn() -> String| {
+        if !rule.compared || (extent == Extent::Forming && rule.forming == Forming::Final) {
+            return;
+        }
+        let a = rest.cell(rows.map(|r| r.0), column);
+        let b = ws.cell(rows.map(|r| r.1), column);
+        match equal(rule, a, b, at, extent) {
+            Equality::NotCompared => {}
+            Equality::Same { types_differ } => {
+                remarks.compared.push(column + if rows.is_some() { rules.columns.len() } else { 0 });
+                if types_differ {
+                    remarks.type_differs.push((rule.name.clone(), a.1.to_string(), b.1.to_string()));
+                }
+            }
+            Equality::Differs { class, delta, rests_own } => {
+                remarks.compared.push(column + if rows.is_some() { rules.columns.len() } else { 0 });
+                differences.push(Difference {
+                    class,
+                    row: row(),
+                    field: rule.name.clone(),
+                    rest: scalar(a.1).into_owned(),
+                    ws: scalar(b.1).into_owned(),
+                    delta,
+                    rests_own,
+                });
+            }
+        }
+    };
+    for (column, rule) in rules.columns.iter().enumerate() {
+        cell(rule, column, None, &String::new);
+    }
+    if rules.has_rows && rest.rows_kind == Kind::Array && ws.rows_kind == Kind::Array {
+        let pairing = pair_rows(rules, rest, ws);
+        for &(a, b) in &pairing.both {
+            for (column, rule) in rules.row_columns.iter().enumerate() {
+                cell(rule, column, Some((a, b)), &|| row_label(rules, rest, a));
+            }
+        }
+        if extent == Extent::Whole {
+            let alone = |class, content: &Content, row| Difference {
+                class,
+                row: row_label(rules, content, row),
+                field: String::new(),
+                rest: if class == Class::MissingRow { "present".into() } else { String::new() },
+                ws: if class == Class::ExtraRow { "present".into() } else { String::new() },
+                delta: String::new(),
+                rests_own: false,
+            };
+            differences.extend(pairing.rest_only.iter().map(|&r| alone(Class::MissingRow, rest, r)));
+            differences.extend(pairing.ws_only.iter().map(|&r| alone(Class::ExtraRow, ws, r)));
+        }
+    }
+    differences
+}
+
+struct RowPairs {
+    both: Vec<(usize, usize)>,
+    rest_only: Vec<usize>,
+    ws_only: Vec<usize>,
+}
+
+/// Rows by key; of rows with one key the first goes with the first, and so on.
+fn pair_rows(rules: &Rules, rest: &Content, ws: &Content) -> RowPairs {
+    let raw_key_equal = |a: usize, b: usize| {
+        rules.row_key.iter().all(|&c| {
+            let (x, y) = (rest.cell(Some(a), c), ws.cell(Some(b), c));
+            x.0 != Kind::Absent && x == y
+        })
+    };
+    if rest.rows() == ws.rows() && (0..rest.rows()).all(|i| raw_key_equal(i, i)) {
+        return RowPairs { both: (0..rest.rows()).map(|i| (i, i)).collect(), rest_only: vec![], ws_only: vec![] };
+    }
+    let keyed = |content: &Content| -> Vec<(Vec<String>, usize)> {
+        let mut keys: Vec<_> = (0..content.rows())
+            // A row without its key is a finding of its own and has no partner.
+            .filter(|&row| rules.row_key.iter().all(|&c| is_scalar(content.cell(Some(row), c).0)))
+            .map(|row| {
+                let key = rules.row_key.iter().map(|&c| key_text(&rules.row_columns[c], content.cell(Some(row), c).1));
+                (key.collect(), row)
+            })
+            .collect();
+        keys.sort();
+        keys
+    };
+    let (a, b) = (keyed(rest), keyed(ws));
+    let mut pairs = RowPairs { both: vec![], rest_only: vec![], ws_only: vec![] };
+    let (mut i, mut j) = (0, 0);
+    while i < a.len() || j < b.len() {
+        let order = match (a.get(i), b.get(j)) {
+            (Some(x), Some(y)) => x.0.cmp(&y.0),
+            (Some(_), None) => std::cmp::Ordering::Less,
+            _ => std::cmp::Ordering::Greater,
+        };
+        match order {
+            std::cmp::Ordering::Less => {
+                pairs.rest_only.push(a[i].1);
+                i += 1;
+            }
+            std::cmp::Ordering::Greater => {
+                pairs.ws_only.push(b[j].1);
+                j += 1;
+            }
+            std::cmp::Ordering::Equal => {
+                pairs.both.push((a[i].1, b[j].1));
+                i += 1;
+                j += 1;
+            }
+        }
+    }
+    // In REST's own order, so that findings read like the body.
+    pairs.both.sort_unstable();
+    pairs.rest_only.sort_unstable();
+    pairs.ws_only.sort_unstable();
+    pairs
+}
+
+fn is_scalar(kind: Kind) -> bool {
+    matches!(kind, Kind::Bool | Kind::Number | Kind::String)
+}
+
+enum Equality {
+    /// Unreadable or absent on a side: that is a finding of its own.
+    NotCompared,
+    Same { types_differ: bool },
+    Differs { class: Class, delta: String, rests_own: bool },
+}
+
+fn equal(rule: &Rule, rest: (Kind, &str), ws: (Kind, &str), at: Instants, extent: Extent) -> Equality {
+    if !is_scalar(rest.0) || !is_scalar(ws.0) {
+        return Equality::NotCompared;
+    }
+    if rest.1 == ws.1 {
+        return Equality::Same { types_differ: false };
+    }
+    let types_differ = rest.0 != ws.0;
+    let (a, b) = (scalar(rest.1), scalar(ws.1));
+    let verdict = match rule.kind {
+        FieldType::String => return equal_text(rest.0, ws.0, &a, &b),
+        FieldType::Enum => {
+            let known = |text: &str| rule.values.iter().any(|v| v == text);
+            if !known(&a) || !known(&b) {
+                return Equality::NotCompared;
+            }
+            (a != b).then(String::new)
+        }
+        FieldType::Boolean => match (boolean(&a), boolean(&b)) {
+            (Some(x), Some(y)) => (x != y).then(String::new),
+            _ => return Equality::NotCompared,
+        },
+        FieldType::Decimal | FieldType::Integer => match (Number::parse(&a), Number::parse(&b)) {
+            (Some(x), Some(y)) if rule.kind == FieldType::Decimal || (x.is_integral() && y.is_integral()) => {
+                differs_by(rule, &x, &y, extent)
+            }
+            _ => return Equality::NotCompared,
+        },
+        FieldType::Timestamp => {
+            let x = parse_instant(&a, rule.zone, at.rest_received);
+            let y = parse_instant(&b, rule.zone, at.ws);
+            let (Some(x), Some(y)) = (x, y) else { return Equality::NotCompared };
+            let slack = if let Slack::Time(slack) = rule.slack { slack } else { Span::ZERO };
+            ((y - x).abs() > slack).then(|| (y - x).to_string())
+        }
+        FieldType::Countdown => match (Number::parse(&a), Number::parse(&b)) {
+            (Some(x), Some(y)) => countdown(rule, &x, &y, at),
+            _ => return Equality::NotCompared,
+        },
+    };
+    match verdict {
+        None => Equality::Same { types_differ },
+        Some(delta) => Equality::Differs { class: Class::ValueMismatch, delta, rests_own: false },
+    }
+}
+
+fn boolean(text: &Cow<'_, str>) -> Option<bool> {
+    text.parse().ok()
+}
+
+/// Text is equal by its characters; a number for text is `wrong_type` unless REST gives the same text.
+fn equal_text(rest: Kind, ws: Kind, a: &str, b: &str) -> Equality {
+    let differs = |class, rests_own| Equality::Differs { class, delta: String::new(), rests_own };
+    match () {
+        () if a == b => Equality::Same { types_differ: rest != ws },
+        () if ws != Kind::String => differs(Class::WrongType, false),
+        () if rest != Kind::String => differs(Class::WrongType, true),
+        () => differs(Class::ValueMismatch, false),
+    }
+}
+
+/// The difference `ws − rest` where it is beyond the field's tolerance.
+fn differs_by(rule: &Rule, rest: &Number, ws: &Number, extent: Extent) -> Option<String> {
+    let delta = ws.minus(rest);
+    let slack = match &rule.slack {
+        Slack::Absolute(slack) => slack.clone(),
+        Slack::Relative(fraction) => Number::from(rest.to_big().abs() * fraction.to_big()),
+        Slack::Time(_) => Number::ZERO,
+    };
+    let allowed = delta.abs() <= slack
+        || (extent == Extent::Forming
+            && match rule.forming {
+                Forming::Grows => delta > Number::ZERO,
+                Forming::Shrinks => delta < Number::ZERO,
+                Forming::Fixed | Forming::Final => false,
+            });
+    (!allowed).then(|| signed(&delta))
+}
+
+/// A difference with its sign, so that a reader sees which side is greater.
+fn signed(delta: &Number) -> String {
+    if *delta > Number::ZERO { format!("+{delta}") } else { delta.to_string() }
+}
+
+/// Seconds that run down: equal when what ran down fits what elapsed (SPEC §5.5).
+fn countdown(rule: &Rule, rest: &Number, ws: &Number, at: Instants) -> Option<String> {
+    let half = (at.rest_received - at.rest_sent).half();
+    let rest_at = at.rest_sent + half;
+    let tolerance = if let Slack::Time(slack) = rule.slack { slack } else { Span::ZERO } + half;
+    let (Some(r), Some(w)) = (rest.seconds_to_nanos(), ws.seconds_to_nanos()) else {
+        return Some(signed(&ws.minus(rest)));
+    };
+    let (first, second) = if rest_at <= at.ws { (r, w) } else { (w, r) };
+    let ran_down = i128::from(first) - i128::from(second);
+    let elapsed = (at.ws - rest_at).abs();
+    let fits = -i128::from(tolerance.0) <= ran_down && ran_down <= i128::from((elapsed + tolerance).0);
+    (!fits).then(|| signed(&ws.minus(rest)))
+}
+
+/// Whether two records of one side say the same in every declared field that is compared or aligned.
+pub fn same_content(rules: &Rules, a: &Content, b: &Content) -> bool {
+    if a.same_text(b) {
+        return true;
+    }
+    let cells_equal = |rule: &Rule, row: Option<usize>, column: usize| {
+        if !rule.compared {
+            return true;
+        }
+        let (x, y) = (a.cell(row, column), b.cell(row, column));
+        x == y
+            || (is_scalar(x.0)
+                && is_scalar(y.0)
+                && match (Number::parse(&scalar(x.1)), Number::parse(&scalar(y.1))) {
+                    (Some(p), Some(q)) => p == q,
+                    _ => scalar(x.1) == scalar(y.1),
+                })
+    };
+    a.rows() == b.rows()
+        && rules.columns.iter().enumerate().all(|(c, rule)| cells_equal(rule, None, c))
+        && (0..a.rows()).all(|r| {
+            rules.row_key.iter().all(|&c| a.cell(Some(r), c) == b.cell(Some(r), c))
+                && rules.row_columns.iter().enumerate().all(|(c, rule)| cells_equal(rule, Some(r), c))
+        })
+}

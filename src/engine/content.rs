@@ -1,0 +1,139 @@
+//! One record as it is kept: its text and where its columns stand in it. Compact, reused.
+
+use super::extract::Extraction;
+use super::plan::{Column, ColumnSource, SidePlan};
+use crate::model::json::{Kind, Slot};
+use std::borrow::Cow;
+
+/// A record cut out of a body, with what came from outside it appended.
+#[derive(Debug, Clone, Default)]
+pub struct Content {
+    text: String,
+    /// The columns, then the rows' columns row by row.
+    slots: Vec<Slot>,
+    columns: u32,
+    row_columns: u32,
+    record_len: u32,
+    pub rows_kind: Kind,
+}
+
+impl Content {
+    /// Takes the `index`-th record of an extraction.
+    pub fn fill(
+        &mut self,
+        plan: &SidePlan,
+        extraction: &Extraction,
+        index: usize,
+        body: &str,
+        params: &[(String, String)],
+    ) {
+        let record = &extraction.records[index];
+        self.text.clear();
+        self.text.push_str(record.raw.raw(body));
+        self.record_len = record.raw.len;
+        self.columns = plan.columns.len() as u32;
+        self.row_columns = plan.row_columns.len() as u32;
+        self.rows_kind = record.rows_kind;
+        self.slots.clear();
+        let base = index * plan.columns.len();
+        let rebase = |slot: &Slot| Slot { start: slot.start.wrapping_sub(record.raw.start), ..*slot };
+        for (column, source) in plan.columns.iter().enumerate() {
+            let slot = match source {
+                ColumnSource::Walked => {
+                    let slot = &extraction.slots[base + column];
+                    if slot.kind == Kind::Absent { Slot::default() } else { rebase(slot) }
+                }
+                ColumnSource::Root(root) => self.append(extraction.roots[*root], body),
+                ColumnSource::Index => self.append(record.name, body),
+                ColumnSource::Param(name) => match params.iter().find(|(n, _)| n == name) {
+                    Some((_, raw)) => self.append_raw(raw),
+                    None => Slot::default(),
+                },
+                ColumnSource::Constant(raw) => self.append_raw(raw),
+                ColumnSource::Absent => Slot::default(),
+            };
+            self.slots.push(slot);
+        }
+        for row in record.rows.0..record.rows.1 {
+            let base = row as usize * plan.row_columns.len();
+            for (column, source) in plan.row_columns.iter().enumerate() {
+                let slot = match source {
+                    ColumnSource::Constant(raw) => self.append_raw(raw),
+                    _ => match &extraction.row_slots[base + column] {
+                        slot if slot.kind == Kind::Absent => Slot::default(),
+                        slot => rebase(slot),
+                    },
+                };
+                self.slots.push(slot);
+            }
+        }
+    }
+
+    fn append(&mut self, slot: Slot, body: &str) -> Slot {
+        match slot.kind {
+            Kind::Absent => Slot::default(),
+            // Not a value to compare: its kind says so, its text is not kept.
+            Kind::Object | Kind::Array => Slot { start: 0, len: 0, kind: slot.kind },
+            kind => {
+                let start = self.text.len() as u32;
+                self.text.push_str(slot.raw(body));
+                Slot { start, len: slot.len, kind }
+            }
+        }
+    }
+
+    fn append_raw(&mut self, raw: &str) -> Slot {
+        let start = self.text.len() as u32;
+        self.text.push_str(raw);
+        let kind = match raw.as_bytes().first() {
+            Some(b'"') => Kind::String,
+            Some(b't' | b'f') => Kind::Bool,
+            Some(b'n') => Kind::Null,
+            Some(b'[') => Kind::Array,
+            Some(b'{') => Kind::Object,
+            _ => Kind::Number,
+        };
+        Slot { start, len: raw.len() as u32, kind }
+    }
+
+    /// The record as received.
+    pub fn record(&self) -> &str {
+        &self.text[..self.record_len as usize]
+    }
+
+    /// Byte for byte the same, with what came from outside the record.
+    pub fn same_text(&self, other: &Content) -> bool {
+        self.text == other.text
+    }
+
+    pub fn slot(&self, column: Column) -> Slot {
+        self.slots[column]
+    }
+    pub fn kind(&self, column: Column) -> Kind {
+        self.slots[column].kind
+    }
+    pub fn raw(&self, column: Column) -> &str {
+        self.slots[column].raw(&self.text)
+    }
+    pub fn scalar(&self, column: Column) -> Cow<'_, str> {
+        self.slots[column].scalar(&self.text)
+    }
+
+    pub fn rows(&self) -> usize {
+        match self.row_columns {
+            0 => 0,
+            width => (self.slots.len() - self.columns as usize) / width as usize,
+        }
+    }
+    fn row_slot(&self, row: usize, column: Column) -> Slot {
+        self.slots[self.columns as usize + row * self.row_columns as usize + column]
+    }
+    /// A cell of the record (`row` none) or of one of its rows: its kind and its raw text.
+    pub fn cell(&self, row: Option<usize>, column: Column) -> (Kind, &str) {
+        let slot = match row {
+            None => self.slots[column],
+            Some(row) => self.row_slot(row, column),
+        };
+        (slot.kind, slot.raw(&self.text))
+    }
+}

@@ -1,0 +1,224 @@
+//! The contract compiled for extraction: per feature and side a trie of member names whose leaves
+//! are columns. It knows where values stand, not what they mean.
+
+use crate::contract::{Contract, Feature, Field, Pointer, Source};
+use std::collections::BTreeMap;
+
+/// Columns of a record follow the contract's fields, columns of a row its row fields.
+pub type Column = usize;
+
+/// All features' plans, and how a frame finds its feature.
+#[derive(Debug)]
+pub struct Plan {
+    pub features: Vec<FeaturePlan>,
+    pub type_at: Vec<String>,
+    pub route: BTreeMap<String, Route>,
+}
+
+/// What a message type leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    Ignored,
+    /// Indexes into `Plan::features`.
+    Features(Vec<usize>),
+}
+
+#[derive(Debug)]
+pub struct FeaturePlan {
+    pub rest: SidePlan,
+    pub ws: SidePlan,
+}
+
+/// How one side's bodies are walked.
+#[derive(Debug)]
+pub struct SidePlan {
+    pub nodes: Vec<Node>,
+    /// Entry of the whole body, of a record, of a row.
+    pub root: usize,
+    pub record: usize,
+    pub row: usize,
+    /// Records are members of an object, named by this column's value.
+    pub index: Option<Column>,
+    pub columns: Vec<ColumnSource>,
+    pub row_columns: Vec<ColumnSource>,
+    pub roots: usize,
+    /// Any column is filled from outside the record.
+    pub outside: bool,
+    pub has_rows: bool,
+}
+
+/// Where a column's value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ColumnSource {
+    /// Captured by the walk of the record (or row).
+    Walked,
+    /// The n-th pointer from the body's root.
+    Root(usize),
+    /// The member name under which the record stood.
+    Index,
+    Param(String),
+    /// A JSON string, quotes included.
+    Constant(String),
+    /// Not on this side.
+    Absent,
+}
+
+/// A place in a body: its members that matter, and what is taken from it.
+#[derive(Debug, Default)]
+pub struct Node {
+    pub children: Vec<(Box<str>, usize)>,
+    pub capture: Option<usize>,
+    pub role: Role,
+    /// The path from the record (or row) to here, for naming members nobody declared.
+    pub path: String,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    #[default]
+    Plain,
+    Records,
+    Rows,
+}
+
+impl Plan {
+    pub fn compile(contract: &Contract) -> Plan {
+        let type_at = contract.ws.type_at.0.clone();
+        let mut route = BTreeMap::new();
+        for kind in &contract.ws.ignore_types {
+            route.insert(kind.clone(), Route::Ignored);
+        }
+        for (i, feature) in contract.features.iter().enumerate() {
+            match route.entry(feature.ws.kind.clone()).or_insert_with(|| Route::Features(Vec::new())) {
+                Route::Features(list) => list.push(i),
+                // A declared feature wins over an ignored type of the same name.
+                other => *other = Route::Features(vec![i]),
+            }
+        }
+        let features = contract.features.iter().map(|f| FeaturePlan::compile(f, &type_at)).collect();
+        Plan { features, type_at, route }
+    }
+}
+
+impl FeaturePlan {
+    fn compile(feature: &Feature, type_at: &[String]) -> FeaturePlan {
+        let rows = feature.rows.as_ref();
+        let rest = Builder::new(
+            &feature.rest.records,
+            feature.rest.index.as_deref(),
+            &feature.fields,
+            |field| &field.rest,
+            rows.map(|r| (r.at_rest.as_slice(), r.fields.as_slice())),
+        );
+        let mut ws = Builder::new(
+            &feature.ws.records,
+            feature.ws.index.as_deref(),
+            &feature.fields,
+            |field| &field.ws,
+            rows.map(|r| (r.at_ws.as_slice(), r.fields.as_slice())),
+        );
+        // The type is no unexpected member, and a second one is a duplicate.
+        ws.path(ws.plan.root, type_at);
+        FeaturePlan { rest: rest.plan, ws: ws.plan }
+    }
+}
+
+struct Builder {
+    plan: SidePlan,
+}
+
+impl Builder {
+    fn new(
+        records: &Pointer,
+        index: Option<&str>,
+        fields: &[Field],
+        side: impl Fn(&Field) -> &Source,
+        rows: Option<(&[String], &[Field])>,
+    ) -> Builder {
+        let plan = SidePlan {
+            nodes: vec![Node::default(), Node::default(), Node::default()],
+            root: 0,
+            record: 1,
+            row: 2,
+            index: None,
+            columns: Vec::new(),
+            row_columns: Vec::new(),
+            roots: 0,
+            outside: false,
+            has_rows: rows.is_some(),
+        };
+        let mut builder = Builder { plan };
+        let at = builder.path(0, &records.0);
+        builder.plan.nodes[at].role = Role::Records;
+        for (column, field) in fields.iter().enumerate() {
+            let source = match side(field) {
+                // The member name stands for the field, whatever its own source says.
+                _ if index == Some(field.name.as_str()) => {
+                    builder.plan.index = Some(column);
+                    ColumnSource::Index
+                }
+                source => builder.column(1, column, source),
+            };
+            builder.plan.outside |= source != ColumnSource::Walked && source != ColumnSource::Absent;
+            builder.plan.columns.push(source);
+        }
+        if let Some((at, fields)) = rows {
+            let node = builder.path(1, at);
+            builder.plan.nodes[node].role = Role::Rows;
+            for (column, field) in fields.iter().enumerate() {
+                let source = builder.column(2, column, side(field));
+                builder.plan.row_columns.push(source);
+            }
+        }
+        builder
+    }
+
+    fn column(&mut self, entry: usize, column: Column, source: &Source) -> ColumnSource {
+        match source {
+            Source::Record(path) => {
+                let node = self.path(entry, path);
+                self.capture(node, column)
+            }
+            Source::Root(pointer) => {
+                let node = self.path(self.plan.root, &pointer.0);
+                let root = match self.plan.nodes[node].capture {
+                    Some(root) => root,
+                    None => {
+                        self.plan.nodes[node].capture = Some(self.plan.roots);
+                        self.plan.roots += 1;
+                        self.plan.roots - 1
+                    }
+                };
+                ColumnSource::Root(root)
+            }
+            Source::Param(name) => ColumnSource::Param(name.clone()),
+            Source::Constant(text) => {
+                ColumnSource::Constant(serde_json::to_string(text).unwrap_or_else(|_| "\"\"".into()))
+            }
+            Source::Absent => ColumnSource::Absent,
+        }
+    }
+
+    fn capture(&mut self, node: usize, column: Column) -> ColumnSource {
+        let taken = &mut self.plan.nodes[node].capture;
+        if taken.is_none() {
+            *taken = Some(column);
+        }
+        ColumnSource::Walked
+    }
+
+    /// The node at `path` below `entry`, made where it is new.
+    fn path(&mut self, entry: usize, path: &[String]) -> usize {
+        path.iter().fold(entry, |at, name| {
+            if let Some((_, child)) = self.plan.nodes[at].children.iter().find(|(n, _)| **n == **name) {
+                return *child;
+            }
+            let above = &self.plan.nodes[at].path;
+            let path = if above.is_empty() { name.clone() } else { format!("{above}/{name}") };
+            let child = self.plan.nodes.len();
+            self.plan.nodes.push(Node { path, ..Node::default() });
+            self.plan.nodes[at].children.push((name.as_str().into(), child));
+            child
+        })
+    }
+}
