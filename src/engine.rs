@@ -1,1 +1,505 @@
-pub mod plan; pub mod extract; pub mod content; pub mod compare;
+//! The engine: a fold over observations, with a small state per stream.
+//!
+//! It owns no clock, opens nothing, spawns nothing and cannot fail. Its time is the `at` of the last
+//! observation; what has a deadline is judged at the first observation beyond it. `advance` may be
+//! called at any time in between, or never: the result is the same.
+
+pub mod align_arrival;
+pub mod align_bucket;
+pub mod align_time;
+pub mod cadence;
+pub mod compare;
+pub mod content;
+pub mod context;
+pub mod endpoint;
+pub mod extract;
+mod feature;
+pub mod intern;
+pub mod ledger;
+pub mod link;
+pub mod plan;
+pub mod stream;
+
+pub use extract::Extraction;
+pub use feature::FeatureState;
+use feature::Surroundings;
+pub use ledger::Sink;
+
+use crate::contract::Contract;
+use crate::model::json::NotJson;
+use crate::model::outcome::{ConnectionOutcome, FeatureProgress, Progress};
+use crate::model::{Class, ClosedBy, EndReason, Event, Observation, Payload, Severity, Span, Start, Timestamp};
+use crate::stats::Histogram;
+use context::Deadlines;
+use extract::Routed;
+use ledger::{Draft, Ledger};
+use link::Link;
+use plan::Plan;
+use std::sync::Arc;
+
+/// Length of what is quoted of a server's text in a finding, in characters.
+const QUOTED: usize = 200;
+
+#[derive(Debug)]
+pub struct Engine {
+    contract: Arc<Contract>,
+    plan: Arc<Plan>,
+    link: Link,
+    pub(crate) ledger: Ledger,
+    pub(crate) features: Vec<FeatureState>,
+    deadlines: Deadlines,
+    extraction: Extraction,
+    pub(crate) run: RunState,
+    pub(crate) connection: ConnectionOutcome,
+    rtt: Histogram,
+    /// Drops whose end is not known yet: a drop counts when any part of its downtime is market time.
+    drops: Vec<(u32, Draft)>,
+}
+
+/// What is known of the run as a whole.
+#[derive(Debug, Default)]
+pub struct RunState {
+    pub start: Option<Start>,
+    pub first: Option<Timestamp>,
+    /// The watermark.
+    pub last: Option<Timestamp>,
+    pub observations: u64,
+    /// Observations since the last `end`.
+    pub running: bool,
+    pub interrupted: bool,
+    /// When the present run began.
+    pub began: Option<Timestamp>,
+    pub frontend_lines: u64,
+    pub samples: u64,
+    pub logs: u64,
+}
+
+impl Engine {
+    /// `sink` takes every finding as it is made.
+    pub fn new(contract: Arc<Contract>, sink: Sink) -> Engine {
+        let plan = Arc::new(Plan::compile(&contract));
+        let features = contract.features.iter().enumerate().map(|(i, f)| FeatureState::new(i, &contract, f)).collect();
+        Engine {
+            plan,
+            link: Link::default(),
+            ledger: Ledger::new(contract.clone(), sink),
+            features,
+            deadlines: Deadlines::default(),
+            extraction: Extraction::default(),
+            run: RunState::default(),
+            connection: ConnectionOutcome::default(),
+            rtt: Histogram::new(Span::from_micros(10)),
+            drops: Vec::new(),
+            contract,
+        }
+    }
+
+    /// The features, and what surrounds them while they are judged.
+    fn parts(&mut self) -> (&mut [FeatureState], Surroundings<'_>) {
+        let around = Surroundings {
+            timeout: self.contract.rest.timeout,
+            link: &self.link,
+            ledger: &mut self.ledger,
+            deadlines: &mut self.deadlines,
+        };
+        (&mut self.features, around)
+    }
+
+    pub fn contract(&self) -> &Arc<Contract> {
+        &self.contract
+    }
+
+    /// Judges what was due before `now`. Never changes a result, only when it is known.
+    pub fn advance(&mut self, now: Timestamp) {
+        while let Some(deadline) = self.deadlines.pop_before(now) {
+            let (features, mut around) = self.parts();
+            features[deadline.feature].judge(deadline, &mut around);
+        }
+    }
+
+    /// Folds one observation in. The only error is a body that is no JSON although it was recorded
+    /// as JSON: the line is damaged, and nothing of it has been taken.
+    pub fn observe(&mut self, observation: &Observation<'_>) -> Result<(), NotJson> {
+        let at = observation.at;
+        let plan = self.plan.clone();
+        // A body is read before anything is judged, so that a damaged line leaves no trace.
+        let routed = self.read(&plan, &observation.event)?;
+        self.advance(at);
+        self.note(at);
+        match &observation.event {
+            Event::Start(start) => self.on_start(start, at),
+            Event::Rest { sent_at, feature, params, status, bytes, payload } => {
+                self.on_rest(at, *sent_at, feature, params, *status, *bytes, payload);
+            }
+            Event::RestError { feature, params, error, status, detail, .. } => {
+                self.rest_error(at, feature, params, error, *status, detail);
+            }
+            Event::RestSkipped { feature, .. } => {
+                if let Some(i) = self.feature(feature) {
+                    self.features[i].traffic.skipped += 1;
+                }
+            }
+            Event::WsOpen { conn } => self.on_open(*conn, at),
+            Event::Ws { conn, bytes, payload } => self.on_frame(at, *conn, *bytes, payload, routed),
+            Event::WsClose { conn, code, reason, by } => self.on_close(at, *conn, *code, reason, *by),
+            Event::WsError { conn, error, status, detail } => self.on_ws_error(at, *conn, error, *status, detail),
+            Event::WsRtt { micros, .. } => self.rtt.add(Span::from_micros(*micros as i64)),
+            Event::SelfStall { millis } => {
+                self.connection.self_stalls += 1;
+                self.connection.self_stalled = self.connection.self_stalled + Span::from_millis(*millis as i64);
+            }
+            Event::Sample { .. } => self.run.samples += 1,
+            Event::Log { .. } => self.run.logs += 1,
+            Event::Frontend { .. } => self.run.frontend_lines += 1,
+            Event::End { reason } => self.end(at, *reason == EndReason::Interrupted),
+        }
+        Ok(())
+    }
+
+    /// Walks a body once, along the plan of the feature that it belongs to.
+    fn read<'p>(&mut self, plan: &'p Plan, event: &Event<'_>) -> Result<Option<Routed<'p>>, NotJson> {
+        match event {
+            Event::Ws { payload: Payload::Json { text, .. }, .. } => {
+                let routed = extract::route(plan, text)?;
+                if let Routed::Features(list) = &routed {
+                    extract::extract(&plan.features[list[0]].ws, text, &mut self.extraction)?;
+                }
+                Ok(Some(routed))
+            }
+            Event::Rest { payload: Payload::Json { text, .. }, feature, .. } => {
+                match self.feature(feature) {
+                    Some(i) => extract::extract(&plan.features[i].rest, text, &mut self.extraction)?,
+                    None => extract::whole(text)?,
+                }
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// No more observations: a run without its `end` was interrupted.
+    pub fn finish(&mut self) {
+        match (self.run.last, self.run.running) {
+            (Some(last), true) => self.end(last, true),
+            (None, _) => self.run.interrupted = true,
+            _ => {}
+        }
+        self.connection.rtt = self.rtt.quantiles();
+        for feature in &mut self.features {
+            feature.finish(&mut self.ledger);
+        }
+    }
+
+    fn note(&mut self, at: Timestamp) {
+        self.run.observations += 1;
+        self.run.first.get_or_insert(at);
+        self.run.last = Some(at);
+        if !self.run.running {
+            self.run.running = true;
+            self.run.began = Some(at);
+        }
+    }
+
+    fn on_start(&mut self, start: &Start, at: Timestamp) {
+        self.run.began = Some(at);
+        if self.run.start.is_none() {
+            self.run.start = Some(start.clone());
+        }
+    }
+
+    fn feature(&self, name: &str) -> Option<usize> {
+        self.features.iter().position(|f| *f.name == *name)
+    }
+
+    // ---- REST ----
+
+    #[allow(clippy::too_many_arguments)]
+    fn on_rest(
+        &mut self,
+        at: Timestamp,
+        sent: Timestamp,
+        feature: &str,
+        params: &str,
+        status: u16,
+        bytes: u64,
+        payload: &Payload<'_>,
+    ) {
+        let Some(i) = self.feature(feature) else { return };
+        self.features[i].traffic.polls += 1;
+        self.features[i].traffic.rest_bytes += bytes;
+        let unusable = match (status, payload) {
+            (304, _) => None,
+            (200..=299, Payload::Json { .. }) if status != 204 => None,
+            (204, _) | (200..=299, Payload::Empty) => Some("no body"),
+            (200..=299, _) => Some("the body is not JSON"),
+            _ => Some("status"),
+        };
+        let params = if params.is_empty() { crate::model::observation::NO_PARAMS } else { params };
+        if let Some(why) = unusable {
+            let quoted = match payload {
+                Payload::Text(text) => quote(text),
+                _ => String::new(),
+            };
+            self.rest_error(at, feature, params, why, Some(status), &quoted);
+            return;
+        }
+        let endpoint = self.features[i].endpoint(params);
+        let kept;
+        let text: &str = match payload {
+            Payload::Json { text, .. } if status != 304 => text,
+            _ => match self.features[i].endpoints[endpoint].last_body.clone() {
+                Some(body) => {
+                    kept = body;
+                    &kept
+                }
+                None => {
+                    self.rest_error(at, feature, params, "status 304 before any body", Some(304), "");
+                    return;
+                }
+            },
+        };
+        if status != 304 {
+            let last = self.features[i].endpoints[endpoint].last_body.get_or_insert_default();
+            last.clear();
+            last.push_str(text);
+        }
+        let plan = &self.plan.features[i].rest;
+        // A new body has been read already; a kept one was read with the answer that brought it.
+        if status == 304 && extract::extract(plan, text, &mut self.extraction).is_err() {
+            return;
+        }
+        if let Some(fault) = self.extraction.fault.take() {
+            self.rest_error(at, feature, params, &fault.describe(), Some(status), "");
+            return;
+        }
+        let answered = feature::Answered { endpoint, sent, received: at, text, extraction: &self.extraction, plan };
+        let mut around = Surroundings {
+            timeout: self.contract.rest.timeout,
+            link: &self.link,
+            ledger: &mut self.ledger,
+            deadlines: &mut self.deadlines,
+        };
+        self.features[i].on_rest(answered, &mut around);
+    }
+
+    fn rest_error(
+        &mut self,
+        at: Timestamp,
+        feature: &str,
+        params: &str,
+        error: &str,
+        status: Option<u16>,
+        detail: &str,
+    ) {
+        let Some(i) = self.feature(feature) else { return };
+        self.features[i].traffic.errors += 1;
+        let mut draft = Draft::new(Class::RestError, &Arc::from(""), at);
+        let mut words = error.to_string();
+        if let Some(status) = status.filter(|s| *s != 0) {
+            words.push_str(&format!(", status {status}"));
+        }
+        if params != crate::model::observation::NO_PARAMS && !params.is_empty() {
+            words.push_str(&format!(", params {params}"));
+        }
+        if !detail.is_empty() {
+            words.push_str(&format!(": {}", quote(detail)));
+        }
+        draft.detail = words;
+        self.ledger.add(i, draft, || (String::new(), String::new()));
+    }
+
+    // ---- the WebSocket ----
+
+    fn on_open(&mut self, conn: u32, at: Timestamp) {
+        self.connection.opens += 1;
+        self.link.open(conn, at);
+        for (_, draft) in std::mem::take(&mut self.drops) {
+            self.ledger.add_common(draft, at);
+        }
+    }
+
+    fn on_frame(&mut self, at: Timestamp, conn: u32, bytes: u64, payload: &Payload<'_>, routed: Option<Routed<'_>>) {
+        self.connection.frames += 1;
+        self.connection.bytes += bytes;
+        if self.link.opened(conn).is_none() {
+            // A recording that begins in the middle of a connection.
+            self.on_open(conn, at);
+        }
+        match (payload, routed) {
+            (Payload::Json { text, .. }, Some(routed)) => match routed {
+                Routed::Ignored => self.connection.ignored_frames += 1,
+                Routed::NoType => self.unknown_type(at, "", text),
+                Routed::Unknown(kind) => self.unknown_type(at, &kind, text),
+                Routed::Features(list) => {
+                    let list = list.to_vec();
+                    self.on_message(at, conn, bytes, text, &list);
+                }
+            },
+            (Payload::Text(text), _) => self.malformed(at, format!("not JSON: {}", quote(text))),
+            (Payload::Base64(text), _) => self.malformed(at, format!("not text; in base64: {}", quote(text))),
+            (Payload::Empty, _) => self.malformed(at, "an empty frame".into()),
+            (Payload::Json { .. }, None) => {}
+        }
+    }
+
+    fn unknown_type(&mut self, at: Timestamp, kind: &str, text: &str) {
+        self.connection.unknown_frames += 1;
+        let mut draft = Draft::new(Class::UnknownType, &Arc::from(""), at);
+        draft.ws = kind.to_string();
+        draft.detail = match kind {
+            "" => format!("no type in {}", quote(text)),
+            _ => "a type that the contract neither declares nor ignores".into(),
+        };
+        self.ledger.add_common(draft, at);
+    }
+
+    fn malformed(&mut self, at: Timestamp, detail: String) {
+        self.connection.malformed_frames += 1;
+        let mut draft = Draft::new(Class::Malformed, &Arc::from(""), at);
+        draft.detail = detail;
+        self.ledger.add_common(draft, at);
+    }
+
+    fn on_message(&mut self, at: Timestamp, conn: u32, bytes: u64, text: &str, list: &[usize]) {
+        let Some(opened) = self.link.opened(conn) else { return };
+        for (n, &i) in list.iter().enumerate() {
+            let plan = &self.plan.features[i].ws;
+            // The first one's has been read already.
+            if n > 0 && extract::extract(plan, text, &mut self.extraction).is_err() {
+                return;
+            }
+            let feature = &mut self.features[i];
+            feature.traffic.ws_messages += 1;
+            feature.traffic.ws_bytes += bytes;
+            feature.last_message = Some(at);
+            if let Some(fault) = self.extraction.fault.take() {
+                self.connection.malformed_frames += 1;
+                let mut draft = Draft::new(Class::Malformed, &Arc::from(""), at);
+                draft.detail = fault.describe();
+                let record = quote(text);
+                self.ledger.add(i, draft, || (String::new(), record));
+                continue;
+            }
+            let frame = feature::Frame { at, opened, text, extraction: &self.extraction, plan };
+            let mut around = Surroundings {
+                timeout: self.contract.rest.timeout,
+                link: &self.link,
+                ledger: &mut self.ledger,
+                deadlines: &mut self.deadlines,
+            };
+            feature.on_message(frame, &mut around);
+        }
+    }
+
+    fn on_close(&mut self, at: Timestamp, conn: u32, code: u16, reason: &str, by: ClosedBy) {
+        self.connection.closes += 1;
+        let closed = self.link.close(conn, at);
+        let class = match by {
+            ClosedBy::Us => None,
+            ClosedBy::Peer | ClosedBy::Network => Some(Class::ConnectionDrop),
+            ClosedBy::Stalled => Some(Class::Stalled),
+        };
+        if let Some(class) = class {
+            let mut draft = Draft::new(class, &Arc::from(""), at);
+            let who = match by {
+                ClosedBy::Peer => "closed by the server",
+                ClosedBy::Stalled => "no sign of life",
+                _ => "lost",
+            };
+            draft.detail = format!("conn={conn} code={code} {who}");
+            if !reason.is_empty() {
+                draft.detail.push_str(&format!(": {}", quote(reason)));
+            }
+            draft.during_drop = true;
+            if self.link.is_open() {
+                self.ledger.add_common(draft, at);
+            } else {
+                self.drops.push((conn, draft));
+            }
+        }
+        if let Some(closed) = closed {
+            let (features, mut around) = self.parts();
+            for feature in features {
+                feature.on_close(closed, at, &mut around);
+            }
+        }
+    }
+
+    fn on_ws_error(&mut self, at: Timestamp, conn: u32, error: &str, status: Option<u16>, detail: &str) {
+        self.connection.errors += 1;
+        let status = status.map(|s| format!(", status {s}")).unwrap_or_default();
+        let words = format!("{error}{status}{}{}", if detail.is_empty() { "" } else { ": " }, quote(detail));
+        if self.link.opened(conn).is_some() {
+            // What breaks an open connection is told by its close; a frame over the limit is its own.
+            if error == "too_big" {
+                self.malformed(at, words);
+            }
+            return;
+        }
+        let mut draft = Draft::new(Class::ConnectFailed, &Arc::from(""), at);
+        draft.detail = format!("conn={conn} {words}");
+        draft.during_drop = true;
+        self.drops.push((conn, draft));
+    }
+
+    // ---- the end of a run ----
+
+    /// Cadence and pending state end here; counts go on, for the next capture.
+    fn end(&mut self, at: Timestamp, interrupted: bool) {
+        self.run.running = false;
+        self.run.interrupted |= interrupted;
+        for (_, draft) in std::mem::take(&mut self.drops) {
+            self.ledger.add_common(draft, at);
+        }
+        let began = self.run.began.unwrap_or(at);
+        let (features, mut around) = self.parts();
+        for feature in features {
+            feature.end(began, at, &mut around);
+        }
+        let up: Span = self.link.up_times(at).fold(Span::ZERO, |sum, (from, to)| sum + (to - from));
+        self.connection.open_time = self.connection.open_time + up;
+        self.deadlines.clear();
+        self.link = Link::default();
+        self.run.began = None;
+    }
+
+    /// Where the run stands, for a live view.
+    pub fn progress(&self) -> Progress {
+        let now = self.run.last;
+        let features = self.features.iter().enumerate().map(|(i, f)| {
+            let tally = &self.ledger.features[i];
+            let failing: u64 = tally.failing.iter().sum();
+            FeatureProgress {
+                name: f.name.clone(),
+                messages: f.traffic.ws_messages,
+                pairs: f.counts.pairs,
+                age: now.zip(f.last_message).map(|(now, last)| now - last),
+                interval: self.contract.features[i].interval,
+                drift: None,
+                mismatches: f.counts.mismatched,
+                findings_fail: failing,
+                failed: failing > 0,
+            }
+        });
+        Progress {
+            at: now,
+            connected: self.link.is_open(),
+            opens: self.connection.opens,
+            features: features.collect(),
+            last_finding: self.ledger.last_failing.clone(),
+        }
+    }
+}
+
+/// The beginning of what a server sent.
+fn quote(text: &str) -> String {
+    match text.char_indices().nth(QUOTED) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_string(),
+    }
+}
+
+/// Warnings that a strict contract raises.
+pub(crate) fn raised(strict: bool) -> Option<Severity> {
+    strict.then_some(Severity::Fail)
+}

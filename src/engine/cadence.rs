@@ -6,12 +6,15 @@ use crate::calendar::CalendarRule;
 use crate::model::{Span, Timestamp};
 use crate::stats::{Histogram, Segment, Slope};
 
+/// Step lengths (in ticks) whose jitter is kept apart.
+const DISTINCT_STEPS: usize = 64;
+
 /// What tells one version of a stream from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VersionId {
     Event(Timestamp),
-    /// By content: a number that grows with every new content of its side.
-    Content(u64),
+    /// By content: which one, only a comparison tells.
+    Content,
     Unknown,
 }
 
@@ -150,21 +153,17 @@ impl CadenceState {
     }
 
     fn residual(&mut self, k: i64, residual: Span, pace: Pace) {
-        let width = Span((pace.interval.0 / 10_000).max(1));
-        match self.residuals.iter_mut().find(|(steps, _)| *steps == k) {
-            Some((_, histogram)) => histogram.add(residual),
-            // Steps over very many ticks are rare; what is beyond counts as the last.
-            None if self.residuals.len() >= 64 => {
-                if let Some((_, histogram)) = self.residuals.last_mut() {
-                    histogram.add(residual);
-                }
-            }
+        let place = match self.residuals.iter().position(|(steps, _)| *steps == k) {
+            Some(place) => place,
+            // Steps over very many ticks are rare; what is beyond counts with the last.
+            None if self.residuals.len() >= DISTINCT_STEPS => DISTINCT_STEPS - 1,
             None => {
-                let mut histogram = Histogram::new(width);
-                histogram.add(residual);
-                self.residuals.push((k, histogram));
+                let width = Span((pace.interval.0 / 10_000).max(1));
+                self.residuals.push((k, Histogram::new(width)));
+                self.residuals.len() - 1
             }
-        }
+        };
+        self.residuals[place].1.add(residual);
     }
 
     /// The connection, the session or the run ends at `to`: what was due by then and did not come.

@@ -3,7 +3,7 @@
 //! Raw text first, parsed only where it differs. Rows are matched by key, never by position.
 
 use super::content::Content;
-use crate::contract::{Contract, Feature, Field, FieldType, Forming, Tolerance};
+use crate::contract::{Contract, Feature, Invariant, Field, FieldType, Forming, Tolerance};
 use crate::model::json::{Kind, scalar};
 use crate::model::value::{Number, parse_instant};
 use crate::model::{Class, Span, Timestamp};
@@ -549,4 +549,50 @@ pub fn same_content(rules: &Rules, a: &Content, b: &Content) -> bool {
             rules.row_key.iter().all(|&c| a.cell(Some(r), c) == b.cell(Some(r), c))
                 && rules.row_columns.iter().enumerate().all(|(c, rule)| cells_equal(rule, Some(r), c))
         })
+}
+
+/// Whether REST's record and the WebSocket's say the same at one instant.
+pub fn identical(rules: &Rules, rest: &Content, ws: &Content) -> bool {
+    let now = Timestamp(0);
+    let at = Instants { rest_sent: now, rest_received: now, ws: now };
+    compare(rules, rest, ws, at, Extent::Whole, &mut Remarks::default()).is_empty()
+}
+
+/// A declared sum that fails in one record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Broken {
+    pub text: String,
+    pub row: String,
+    /// The field that stands alone first.
+    pub fields: Vec<String>,
+    pub values: String,
+}
+
+/// The declared sums that fail in a record. One that lacks a value has no answer.
+pub fn broken(rules: &Rules, invariants: &[Invariant], content: &Content) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    for invariant in invariants {
+        let mut look = |row: Option<usize>| {
+            let columns = if row.is_some() { &rules.row_columns } else { &rules.columns };
+            let value = |column: usize| match content.cell(row, column) {
+                (Kind::Number | Kind::String, raw) => crate::contract::expression::Number::parse(&scalar(raw)),
+                _ => None,
+            };
+            if invariant.holds(value) == Some(false) {
+                let fields: Vec<String> = invariant.fields().iter().map(|&c| columns[c].name.clone()).collect();
+                let shown = |&c: &usize| format!("{}={}", columns[c].name, scalar(content.cell(row, c).1));
+                broken.push(Broken {
+                    text: invariant.text.clone(),
+                    row: row.map(|r| row_label(rules, content, r)).unwrap_or_default(),
+                    values: invariant.fields().iter().map(shown).collect::<Vec<_>>().join(" "),
+                    fields,
+                });
+            }
+        };
+        match invariant.on_rows {
+            true => (0..content.rows()).for_each(|row| look(Some(row))),
+            false => look(None),
+        }
+    }
+    broken
 }

@@ -29,11 +29,13 @@ pub struct Tally {
     pub failing: [u64; CLASSES],
     pub waived: [u64; CLASSES],
     pub episodes: u64,
+    /// Of them, of values that differ.
+    pub value_episodes: u64,
 }
 
 impl Default for Tally {
     fn default() -> Tally {
-        Tally { all: [0; CLASSES], failing: [0; CLASSES], waived: [0; CLASSES], episodes: 0 }
+        Tally { all: [0; CLASSES], failing: [0; CLASSES], waived: [0; CLASSES], episodes: 0, value_episodes: 0 }
     }
 }
 
@@ -231,7 +233,10 @@ impl Ledger {
             return;
         }
         let features = index.map_or(0..self.features.len(), |i| i..i + 1);
-        features.for_each(|i| self.features[i].episodes += 1);
+        for i in features {
+            self.features[i].episodes += 1;
+            self.features[i].value_episodes += u64::from(is_value(draft.class));
+        }
         let episode = Episode {
             class: draft.class,
             feature: feature.map(|f| f.name.clone()),
@@ -282,14 +287,18 @@ impl Ledger {
     }
 }
 
+/// Classes that `values-match` fails on.
+fn is_value(class: Class) -> bool {
+    matches!(
+        class,
+        Class::ValueMismatch | Class::TornRead | Class::MissingRow | Class::ExtraRow | Class::Invariant
+    )
+}
+
 /// Values are judged at all hours; of everything else that happens outside them only a note is kept.
 fn severity(draft: &Draft, in_hours: bool) -> Severity {
-    let values = matches!(
-        draft.class,
-        Class::ValueMismatch | Class::TornRead | Class::MissingRow | Class::ExtraRow | Class::Invariant
-    );
     let severity = draft.severity.unwrap_or(draft.class.severity());
-    if in_hours || values { severity } else { Severity::Info }
+    if in_hours || is_value(draft.class) { severity } else { Severity::Info }
 }
 
 /// The phase whose check the class can fail.

@@ -13,7 +13,8 @@ pub struct Opened {
 #[derive(Debug, Default)]
 pub struct Link {
     open: Vec<Opened>,
-    epochs: u32,
+    /// When each connection was opened, by epoch.
+    opened: Vec<Timestamp>,
     /// When the link as a whole first came up, and the present or last period of being up began.
     first_open: Option<Timestamp>,
     up_since: Option<Timestamp>,
@@ -27,8 +28,8 @@ pub struct Link {
 
 impl Link {
     pub fn open(&mut self, conn: u32, at: Timestamp) -> Opened {
-        let opened = Opened { conn, epoch: self.epochs, at };
-        self.epochs += 1;
+        let opened = Opened { conn, epoch: self.opened.len() as u32, at };
+        self.opened.push(at);
         self.open.retain(|o| o.conn != conn);
         if self.open.is_empty() {
             self.up_since = Some(at);
@@ -56,6 +57,9 @@ impl Link {
 
     pub fn opened(&self, conn: u32) -> Option<Opened> {
         self.open.iter().copied().find(|o| o.conn == conn)
+    }
+    pub fn opened_at(&self, epoch: u32) -> Option<Timestamp> {
+        self.opened.get(epoch as usize).copied()
     }
     pub fn is_open(&self) -> bool {
         !self.open.is_empty()

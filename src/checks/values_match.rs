@@ -1,0 +1,68 @@
+//! `values-match`: what the WebSocket says equals what REST says.
+
+use super::{Check, Judged, View, failing, notes, verdict};
+use crate::model::{Class, Phase, Span};
+use crate::stats::clopper_pearson_upper;
+
+/// The confidence of the bound on the mismatch rate.
+const CONFIDENCE: f64 = 0.95;
+
+pub const BEFORE_ENABLING: Check = check(Phase::BeforeEnabling);
+pub const AFTER_ENABLING: Check = check(Phase::AfterEnabling);
+
+const fn check(phase: Phase) -> Check {
+    Check {
+        name: "values-match",
+        phase,
+        classes: &[
+            Class::ValueMismatch,
+            Class::TornRead,
+            Class::MissingRow,
+            Class::ExtraRow,
+            Class::Invariant,
+        ],
+        limit: |_| "no difference beyond a field's tolerance".into(),
+        rule: "every pair of REST version and WebSocket message says the same, and declared sums hold",
+        judge,
+    }
+}
+
+fn judge(view: &View<'_>, check: &Check) -> Judged {
+    let counts = &view.feature.counts;
+    let least = view.feature.spec.feature.limits.min_pairs;
+    let lacking = match counts.pairs {
+        pairs if pairs >= least => String::new(),
+        pairs => format!("{pairs} of at least {least} pairs"),
+    };
+    let failed = failing(view, check.classes);
+    let differ = format!("{} of {} pairs differ", counts.mismatched, counts.pairs);
+    let confidence = match counts.pairs {
+        0 => String::new(),
+        pairs => {
+            let bound = clopper_pearson_upper(counts.mismatched, pairs, CONFIDENCE);
+            format!("mismatch rate below {:.3} % (95 %)", bound * 100.0)
+        }
+    };
+    let skipped = |count: u64, what: &str| if count == 0 { String::new() } else { format!("{count} {what}") };
+    Judged {
+        verdict: verdict(failed.is_some(), &lacking),
+        observed: notes(&[&differ, &failed.unwrap_or_default()]),
+        evidence: format!("{} pairs", counts.pairs),
+        confidence: notes(&[&confidence, &episodes_per_hour(view)]),
+        note: notes(&[
+            &lacking,
+            &skipped(counts.unfinished, "unfinished buckets"),
+            &skipped(counts.unjudged_head, "not judged at the head"),
+            &skipped(counts.unjudged_tail, "not judged at the tail"),
+        ]),
+        first: counts.first_pair,
+        last: counts.last_pair,
+    }
+}
+
+fn episodes_per_hour(view: &View<'_>) -> String {
+    match (view.tally.value_episodes, view.feature.market_time) {
+        (0, _) | (_, Span(0)) => String::new(),
+        (episodes, time) => format!("{:.1} episodes an hour", episodes as f64 / (time.as_secs_f64() / 3600.0)),
+    }
+}

@@ -1,0 +1,288 @@
+//! Alignment `time` (SPEC §5.2): both sides carry the event time.
+
+use super::compare::{Broken, Extent, Instants, Side};
+use super::content::Content;
+use super::context::{Context, Pairing, Remark, Task, remark};
+use crate::model::{Class, Span, Timestamp};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// REST versions remembered as already shown.
+const SHOWN: usize = 8;
+/// WebSocket versions kept at most while REST has not caught up; beyond it the oldest are forgotten
+/// and what REST shows of them is not judged.
+const KEPT: usize = 4_096;
+
+#[derive(Debug, Default)]
+pub struct TimeState {
+    versions: VecDeque<Version>,
+    /// Newest event time on the WebSocket, and when it first arrived.
+    newest: Option<(Timestamp, Timestamp)>,
+    /// Versions up to this event time may have been forgotten.
+    forgotten: Option<Timestamp>,
+    shown: VecDeque<Shown>,
+    pending: Vec<Pending>,
+    stale: Vec<Stale>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Version {
+    event: Timestamp,
+    first: Timestamp,
+    last: Timestamp,
+    content: Content,
+    broken: Vec<Broken>,
+}
+
+/// A REST version and the last poll that showed it.
+#[derive(Debug)]
+struct Shown {
+    event: Timestamp,
+    sent: Timestamp,
+}
+
+#[derive(Debug)]
+struct Pending {
+    number: u64,
+    event: Timestamp,
+    sent: Timestamp,
+    received: Timestamp,
+    /// When the last poll was sent that showed an older version, or not the stream.
+    older: Option<Timestamp>,
+    content: Content,
+    broken: Vec<Broken>,
+}
+
+#[derive(Debug)]
+struct Stale {
+    number: u64,
+    received: Timestamp,
+    event: Timestamp,
+    newest: Timestamp,
+}
+
+/// One side's record at its instant.
+#[derive(Debug)]
+pub struct Seen<'s> {
+    pub label: &'s Arc<str>,
+    pub event: Timestamp,
+    pub content: &'s Content,
+}
+
+/// When a poll was sent and answered, and the poll before it where that did not show the stream.
+#[derive(Debug, Clone, Copy)]
+pub struct Poll {
+    pub sent: Timestamp,
+    pub received: Timestamp,
+    pub absent_before: Option<Timestamp>,
+}
+
+impl TimeState {
+    pub fn on_ws(&mut self, cx: &mut Context<'_>, seen: Seen<'_>, at: Timestamp, remarks: &mut Vec<Remark>) {
+        let Seen { label, event, content } = seen;
+        let known = self.versions.iter_mut().rev().find(|v| v.event == event && v.content.same_text(content));
+        if let Some(version) = known {
+            version.last = at;
+            return;
+        }
+        if self.newest.is_none_or(|(newest, _)| event > newest) {
+            self.newest = Some((event, at));
+        }
+        let tolerance = cx.feature.time_tolerance;
+        let mut broken = cx.broken(content);
+        let mut i = 0;
+        while i < self.pending.len() {
+            if (self.pending[i].event - event).abs() > tolerance {
+                i += 1;
+                continue;
+            }
+            let pending = &self.pending[i];
+            let instants = Instants { rest_sent: pending.sent, rest_received: pending.received, ws: at };
+            let (differences, noted) = cx.compare(&pending.content, content, instants, Extent::Whole);
+            if !differences.is_empty() {
+                i += 1;
+                continue;
+            }
+            let mut pending = self.pending.remove(i);
+            cx.count_pair(pending.received, noted, true, remarks);
+            cx.counts.freshness.add(pending.received - at);
+            both_broken(cx, label, &mut pending.broken, &mut broken, &[], event, at);
+        }
+        let content = content.clone();
+        self.versions.push_back(Version { event, first: at, last: at, content, broken });
+        self.forget(cx, label, at);
+    }
+
+    pub fn on_rest(&mut self, cx: &mut Context<'_>, seen: Seen<'_>, poll: Poll, remarks: &mut Vec<Remark>) -> bool {
+        let Seen { label, event, content } = seen;
+        self.look_for_stale(cx, event, poll);
+        if let Some(shown) = self.shown.iter_mut().find(|s| s.event == event) {
+            shown.sent = poll.sent;
+            return false;
+        }
+        let older = self.shown.iter().filter(|s| s.event < event).map(|s| s.sent).max().max(poll.absent_before);
+        self.shown.push_back(Shown { event, sent: poll.sent });
+        if self.shown.len() > SHOWN {
+            self.shown.pop_front();
+        }
+        let tolerance = cx.feature.time_tolerance;
+        let mut broken = cx.broken(content);
+        for version in self.versions.iter_mut().filter(|v| (v.event - event).abs() <= tolerance) {
+            let instants = Instants { rest_sent: poll.sent, rest_received: poll.received, ws: version.first };
+            let (differences, noted) = cx.compare(content, &version.content, instants, Extent::Whole);
+            if differences.is_empty() {
+                cx.count_pair(poll.received, noted, true, remarks);
+                cx.counts.freshness.add(poll.received - version.first);
+                both_broken(cx, label, &mut broken, &mut version.broken, &[], event, poll.received);
+                return true;
+            }
+        }
+        let number = self.next;
+        self.next += 1;
+        cx.later(poll.received + cx.settle(), Task::Pending(number));
+        self.pending.push(Pending {
+            number,
+            event,
+            sent: poll.sent,
+            received: poll.received,
+            older,
+            content: content.clone(),
+            broken,
+        });
+        true
+    }
+
+    pub fn judge(&mut self, cx: &mut Context<'_>, label: &Arc<str>, number: u64, remarks: &mut Vec<Remark>) {
+        let Some(i) = self.pending.iter().position(|p| p.number == number) else { return };
+        let pending = self.pending.remove(i);
+        if let Some(version) = self.partner(cx.feature.time_tolerance, pending.event) {
+            self.mismatch(cx, label, pending, version, remarks);
+            return;
+        }
+        let mut pending = pending;
+        cx.report_broken(label, Side::Rest, &mut pending.broken, &[], Some(pending.event), pending.received);
+        let listening = cx.link.first_open().map(|open| open + cx.settle());
+        let born = matches!((pending.older, listening), (Some(older), Some(from)) if older > from);
+        let remembered = self.forgotten.is_none_or(|f| pending.event > f + cx.feature.time_tolerance);
+        if !born || !remembered {
+            cx.counts.unjudged_head += 1;
+            return;
+        }
+        let from = pending.older.unwrap_or(pending.received);
+        let drop = cx.link.down_meets(from + Span(1), pending.received, cx.settle());
+        cx.report_missing(label, &pending.content, Some(pending.event), pending.received, drop);
+    }
+
+    /// The version to hold against an event time: the nearest, of these the last to arrive.
+    fn partner(&self, tolerance: Span, event: Timestamp) -> Option<usize> {
+        (0..self.versions.len())
+            .filter(|&i| (self.versions[i].event - event).abs() <= tolerance)
+            .min_by_key(|&i| ((self.versions[i].event - event).abs(), std::cmp::Reverse(self.versions[i].last)))
+    }
+
+    fn mismatch(
+        &mut self,
+        cx: &mut Context<'_>,
+        label: &Arc<str>,
+        mut pending: Pending,
+        version: usize,
+        remarks: &mut Vec<Remark>,
+    ) {
+        let version = &mut self.versions[version];
+        let instants = Instants { rest_sent: pending.sent, rest_received: pending.received, ws: version.first };
+        let (differences, noted) = cx.compare(&pending.content, &version.content, instants, Extent::Whole);
+        cx.count_pair(pending.received, noted, differences.is_empty(), remarks);
+        let pair = Pairing {
+            label,
+            rest: &pending.content,
+            ws: &version.content,
+            event_time: Some(pending.event),
+            at: pending.received,
+            during_drop: false,
+        };
+        cx.report(&pair, &differences);
+        both_broken(
+            cx,
+            label,
+            &mut pending.broken,
+            &mut version.broken,
+            &differences,
+            pending.event,
+            pending.received,
+        );
+    }
+
+    /// A poll that shows an older version although a newer one had long been out on the WebSocket.
+    fn look_for_stale(&mut self, cx: &mut Context<'_>, event: Timestamp, poll: Poll) {
+        let Some((newest, first)) = self.newest else { return };
+        if newest > event + cx.feature.time_tolerance && poll.sent > first + cx.settle() {
+            let number = self.next;
+            self.next += 1;
+            self.stale.push(Stale { number, received: poll.received, event, newest });
+            cx.later(poll.received + cx.settle(), Task::Stale(number));
+        }
+    }
+
+    pub fn judge_stale(&mut self, number: u64, remarks: &mut Vec<Remark>) {
+        let Some(i) = self.stale.iter().position(|s| s.number == number) else { return };
+        let stale = self.stale.remove(i);
+        if self.newest.is_some_and(|(newest, _)| newest == stale.newest) {
+            let values = || (stale.event.to_string(), stale.newest.to_string());
+            remark(remarks, Class::RestStale, "", stale.received, values);
+        }
+    }
+
+    /// Forgets what REST has passed, and what it will hardly show any more.
+    fn forget(&mut self, cx: &mut Context<'_>, label: &Arc<str>, at: Timestamp) {
+        let tolerance = cx.feature.time_tolerance;
+        let passed = self.shown.iter().map(|s| s.event).max();
+        let horizon = at - (cx.feature.rest.poll * 2 + cx.timeout + cx.settle() * 2 + cx.pace.interval);
+        while self.versions.len() > 1 {
+            let oldest = &self.versions[0];
+            let behind = passed.is_some_and(|p| oldest.event + tolerance < p)
+                && self.pending.iter().all(|p| (p.event - oldest.event).abs() > tolerance);
+            if !(behind || oldest.last < horizon || self.versions.len() > KEPT) {
+                return;
+            }
+            if let Some(mut version) = self.versions.pop_front() {
+                self.forgotten = self.forgotten.max(Some(version.event));
+                let event = Some(version.event);
+                cx.report_broken(label, Side::Ws, &mut version.broken, &[], event, version.first);
+            }
+        }
+    }
+
+    /// The run ends: what has a partner is compared, the rest stays unjudged.
+    pub fn end(&mut self, cx: &mut Context<'_>, label: &Arc<str>, remarks: &mut Vec<Remark>) {
+        for mut pending in std::mem::take(&mut self.pending) {
+            match self.partner(cx.feature.time_tolerance, pending.event) {
+                Some(version) => self.mismatch(cx, label, pending, version, remarks),
+                None => {
+                    cx.counts.unjudged_tail += 1;
+                    let event = Some(pending.event);
+                    cx.report_broken(label, Side::Rest, &mut pending.broken, &[], event, pending.received);
+                }
+            }
+        }
+        for mut version in std::mem::take(&mut self.versions) {
+            cx.report_broken(label, Side::Ws, &mut version.broken, &[], Some(version.event), version.first);
+        }
+        *self = TimeState { next: self.next, ..TimeState::default() };
+    }
+}
+
+/// Broken sums of both sides of one version: the same on both is one cause.
+pub fn both_broken(
+    cx: &mut Context<'_>,
+    label: &Arc<str>,
+    rest: &mut Vec<Broken>,
+    ws: &mut Vec<Broken>,
+    told: &[super::compare::Difference],
+    event: Timestamp,
+    at: Timestamp,
+) {
+    ws.retain(|b| !rest.iter().any(|a| a.text == b.text && a.row == b.row));
+    cx.report_broken(label, Side::Rest, rest, told, Some(event), at);
+    cx.report_broken(label, Side::Ws, ws, told, Some(event), at);
+}

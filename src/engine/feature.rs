@@ -1,0 +1,432 @@
+//! One feature's streams and endpoints: finds the stream of a record, and hands it on.
+
+use super::align_time::Poll;
+use super::cadence::Pace;
+use super::compare::{self, Rules, key_text};
+use super::content::Content;
+use super::context::{Context, Counts, Deadline, Deadlines, remark};
+use super::endpoint::Endpoint;
+use super::extract::Extraction;
+use super::intern::Interner;
+use super::ledger::{Draft, Ledger};
+use super::link::{Link, Opened};
+use super::plan::SidePlan;
+use super::stream::{Stream, WsRecord};
+use crate::contract::{Contract, Feature};
+use crate::model::json::Kind;
+use crate::model::value::parse_instant;
+use crate::model::{Class, Severity, Span, Timestamp};
+use std::sync::Arc;
+
+/// The feature as the contract has it.
+#[derive(Debug)]
+pub struct Spec {
+    pub index: usize,
+    pub feature: Feature,
+    pub rules: Rules,
+    settle: Span,
+    /// Columns of the key, and of the event time.
+    key: Vec<usize>,
+    time: Option<usize>,
+}
+
+#[derive(Debug)]
+pub struct FeatureState {
+    pub name: Arc<str>,
+    pub spec: Spec,
+    pub streams: Vec<Stream>,
+    pub endpoints: Vec<Endpoint>,
+    endpoint_params: Vec<Box<str>>,
+    keys: Interner,
+    pub counts: Counts,
+    pub traffic: Traffic,
+    pub last_message: Option<Timestamp>,
+    /// When the first answer of the present run came.
+    first_answer: Option<Timestamp>,
+    pub market_time: Span,
+    pub connected_time: Span,
+    /// The calendar does not know all of the time that was watched.
+    pub beyond_calendar: bool,
+    scratch: Content,
+    key_bytes: Vec<u8>,
+    touched: Vec<u32>,
+}
+
+/// What came and went.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    pub polls: u64,
+    pub answers: u64,
+    pub errors: u64,
+    pub skipped: u64,
+    pub rest_bytes: u64,
+    pub rest_records: u64,
+    pub ws_messages: u64,
+    pub ws_in_hours: u64,
+    pub ws_bytes: u64,
+    pub ws_records: u64,
+    pub first_message: Option<Timestamp>,
+    pub last_message: Option<Timestamp>,
+}
+
+/// What surrounds a feature while it is judged.
+#[derive(Debug)]
+pub struct Surroundings<'s> {
+    pub timeout: Span,
+    pub link: &'s Link,
+    pub ledger: &'s mut Ledger,
+    pub deadlines: &'s mut Deadlines,
+}
+
+/// An answer of an endpoint, read along the plan.
+#[derive(Debug)]
+pub struct Answered<'a> {
+    pub endpoint: usize,
+    pub sent: Timestamp,
+    pub received: Timestamp,
+    pub text: &'a str,
+    pub extraction: &'a Extraction,
+    pub plan: &'a SidePlan,
+}
+
+/// A message of this feature, read along the plan.
+#[derive(Debug)]
+pub struct Frame<'a> {
+    pub at: Timestamp,
+    pub opened: Opened,
+    pub text: &'a str,
+    pub extraction: &'a Extraction,
+    pub plan: &'a SidePlan,
+}
+
+fn context<'c>(spec: &'c Spec, counts: &'c mut Counts, stream: u32, around: &'c mut Surroundings<'_>) -> Context<'c> {
+    Context {
+        index: spec.index,
+        stream,
+        feature: &spec.feature,
+        rules: &spec.rules,
+        pace: Pace { interval: spec.feature.interval, settle: spec.settle },
+        timeout: around.timeout,
+        link: around.link,
+        ledger: around.ledger,
+        deadlines: around.deadlines,
+        counts,
+    }
+}
+
+impl Spec {
+    fn new(index: usize, contract: &Contract, feature: &Feature) -> Spec {
+        let column = |name: &String| feature.fields.iter().position(|f| f.name == *name);
+        Spec {
+            index,
+            rules: Rules::new(contract, feature),
+            settle: contract.settle,
+            key: feature.key.iter().filter_map(column).collect(),
+            time: feature.time.as_ref().and_then(column),
+            feature: feature.clone(),
+        }
+    }
+
+    fn event_time(&self, content: &Content, near: Timestamp) -> Option<Timestamp> {
+        let column = self.time?;
+        match content.kind(column) {
+            Kind::String | Kind::Number => {
+                parse_instant(&content.scalar(column), self.feature.fields[column].zone, near)
+            }
+            _ => None,
+        }
+    }
+
+    /// `country=USA,symbol=SPY`
+    fn label(&self, content: &Content) -> String {
+        compare::label(self.key.iter().map(|&column| {
+            let rule = &self.rules.columns[column];
+            (rule.name.as_str(), key_text(rule, content.raw(column)))
+        }))
+    }
+}
+
+impl FeatureState {
+    pub fn new(index: usize, contract: &Contract, feature: &Feature) -> FeatureState {
+        let spec = Spec::new(index, contract, feature);
+        let fields = spec.rules.columns.len() + spec.rules.row_columns.len();
+        FeatureState {
+            name: feature.name.clone(),
+            counts: Counts::new(fields, feature.interval),
+            spec,
+            streams: Vec::new(),
+            endpoints: Vec::new(),
+            endpoint_params: Vec::new(),
+            keys: Interner::default(),
+            traffic: Traffic::default(),
+            last_message: None,
+            first_answer: None,
+            market_time: Span::ZERO,
+            connected_time: Span::ZERO,
+            beyond_calendar: false,
+            scratch: Content::default(),
+            key_bytes: Vec::new(),
+            touched: Vec::new(),
+        }
+    }
+
+    /// The endpoint with these parameters (their JSON text).
+    pub fn endpoint(&mut self, params: &str) -> usize {
+        if let Some(known) = self.endpoint_params.iter().position(|p| **p == *params) {
+            return known;
+        }
+        self.endpoint_params.push(params.into());
+        self.endpoints.push(Endpoint::new(params));
+        self.endpoints.len() - 1
+    }
+
+    /// The stream of the record in `scratch`; `Err` names the key field that it lacks.
+    fn stream(&mut self) -> Result<usize, usize> {
+        self.key_bytes.clear();
+        for &column in &self.spec.key {
+            if !matches!(self.scratch.kind(column), Kind::String | Kind::Number | Kind::Bool) {
+                return Err(column);
+            }
+            self.key_bytes.extend_from_slice(self.scratch.raw(column).as_bytes());
+            self.key_bytes.push(0);
+        }
+        if let Some(number) = self.keys.find(&self.key_bytes) {
+            return Ok(number as usize);
+        }
+        // Another text of a known key, or a new one: canonical keys stand beside raw ones, told apart
+        // by a byte that no JSON text begins with.
+        let label = self.spec.label(&self.scratch);
+        let mut canonical = vec![1];
+        canonical.extend_from_slice(label.as_bytes());
+        let number = self.keys.find(&canonical).unwrap_or_else(|| {
+            let number = self.streams.len() as u32;
+            self.streams.push(Stream::new(label.into(), &self.spec.feature));
+            self.keys.insert(&canonical, number);
+            number
+        });
+        self.keys.insert(&self.key_bytes, number);
+        Ok(number as usize)
+    }
+
+    fn no_key(&self, column: usize, at: Timestamp, rest: bool, ledger: &mut Ledger) {
+        let class = match self.scratch.kind(column) {
+            Kind::Absent => Class::MissingField,
+            Kind::Null => Class::NullField,
+            _ => Class::WrongType,
+        };
+        let mut draft = Draft::new(class, &Arc::from(""), at);
+        draft.field.clone_from(&self.spec.rules.columns[column].name);
+        draft.detail = if rest { "a record without its key on REST" } else { "a record without its key" }.into();
+        draft.severity = rest.then_some(Severity::Warn);
+        let record = self.scratch.record().to_string();
+        let records = if rest { (record, String::new()) } else { (String::new(), record) };
+        ledger.add(self.spec.index, draft, || records);
+    }
+
+    /// Counts the record's members that nobody declared, one line per stream and field.
+    fn unexpected(&mut self, stream: usize, extraction: &Extraction, index: usize, side: (&SidePlan, &str), at: Timestamp, rest: bool) {
+        let (plan, text) = side;
+        let (from, to) = extraction.records[index].unknown;
+        for unknown in &extraction.unknown[from as usize..to as usize] {
+            let above = &plan.nodes[unknown.node as usize].path;
+            let name = unknown.name.raw(text);
+            let list = if unknown.row { &self.spec.rules.rows_at } else { &Default::default() };
+            let list = if rest { &list.0 } else { &list.1 };
+            let field = [list.as_str(), above.as_str(), name].iter().filter(|p| !p.is_empty()).fold(
+                String::new(),
+                |mut path, part| {
+                    if !path.is_empty() {
+                        path.push('/');
+                    }
+                    path.push_str(part);
+                    path
+                },
+            );
+            let values = || if rest { ("present".into(), String::new()) } else { (String::new(), "present".into()) };
+            remark(&mut self.streams[stream].remarks, Class::UnexpectedField, &field, at, values);
+        }
+    }
+
+    // ---- the two sides ----
+
+    pub fn on_rest(&mut self, answered: Answered<'_>, around: &mut Surroundings<'_>) {
+        let Answered { endpoint, sent, received, text, extraction, plan } = answered;
+        self.traffic.answers += 1;
+        let feed_began = *self.first_answer.get_or_insert(received);
+        let before = self.endpoints[endpoint].last;
+        self.touched.clear();
+        for index in 0..extraction.records.len() {
+            self.traffic.rest_records += 1;
+            self.scratch.fill(plan, extraction, index, text, &self.endpoints[endpoint].params);
+            let number = match self.stream() {
+                Ok(number) => number,
+                Err(column) => {
+                    self.no_key(column, received, true, around.ledger);
+                    continue;
+                }
+            };
+            self.unexpected(number, extraction, index, (plan, text), received, true);
+            let event = self.spec.event_time(&self.scratch, received);
+            let stream = &mut self.streams[number];
+            let settle = self.spec.settle;
+            if stream.rest_first.is_none() && stream.ws_first.is_none() {
+                stream.latecomer = received > feed_began + self.spec.feature.interval + settle;
+            }
+            // The poll before, where it did not show the stream.
+            let absent_before =
+                before.filter(|(_, r)| stream.rest_last.is_none_or(|(_, shown)| shown != *r && shown != received));
+            let poll = Poll { sent, received, absent_before: absent_before.map(|(s, _)| s) };
+            stream.endpoint = Some(endpoint);
+            let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
+            stream.on_rest(&mut cx, event, &self.scratch, poll);
+            if self.touched.last() != Some(&(number as u32)) {
+                self.touched.push(number as u32);
+            }
+        }
+        for &number in &self.touched {
+            let mut cx = context(&self.spec, &mut self.counts, number, around);
+            let poll = Poll { sent, received, absent_before: None };
+            self.streams[number as usize].answer_read(&mut cx, poll);
+        }
+        let step = self.spec.feature.interval + self.spec.settle;
+        self.endpoints[endpoint].answered(sent, received, step);
+    }
+
+    pub fn on_message(&mut self, frame: Frame<'_>, around: &mut Surroundings<'_>) {
+        let Frame { at, opened, text, extraction, plan } = frame;
+        self.traffic.first_message.get_or_insert(at);
+        self.traffic.last_message = Some(at);
+        self.traffic.ws_in_hours += u64::from(self.spec.feature.calendar.segment_at(at).is_some());
+        for index in 0..extraction.records.len() {
+            self.traffic.ws_records += 1;
+            self.scratch.fill(plan, extraction, index, text, &[]);
+            let number = match self.stream() {
+                Ok(number) => number,
+                Err(column) => {
+                    self.no_key(column, at, false, around.ledger);
+                    continue;
+                }
+            };
+            self.unexpected(number, extraction, index, (plan, text), at, false);
+            let event = self.spec.event_time(&self.scratch, at);
+            let record = WsRecord { at, epoch: opened.epoch, opened: opened.at, event, content: &self.scratch };
+            let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
+            self.streams[number].on_ws(&mut cx, record);
+        }
+    }
+
+    pub fn judge(&mut self, deadline: Deadline, around: &mut Surroundings<'_>) {
+        let stream = &mut self.streams[deadline.stream as usize];
+        let endpoint = endpoint_of(stream, &self.endpoints);
+        let mut cx = context(&self.spec, &mut self.counts, deadline.stream, around);
+        stream.judge(&mut cx, endpoint, deadline.task, deadline.at);
+    }
+
+    pub fn on_close(&mut self, closed: Opened, at: Timestamp, around: &mut Surroundings<'_>) {
+        for (number, stream) in self.streams.iter_mut().enumerate() {
+            let until = shown_until(stream, &self.endpoints);
+            let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
+            stream.closed(&mut cx, closed.epoch, closed.at, at, until);
+        }
+    }
+
+    // ---- ends ----
+
+    /// A run ends.
+    pub fn end(&mut self, began: Timestamp, at: Timestamp, around: &mut Surroundings<'_>) {
+        let calendar = self.spec.feature.calendar.clone();
+        self.market_time = self.market_time + calendar.market_time(began, at);
+        self.beyond_calendar |= !calendar.knows(began, at);
+        for (from, to) in around.link.up_times(at) {
+            self.connected_time = self.connected_time + calendar.market_time(from, to);
+        }
+        let opened = around.link.connections().first().map(|o| o.at);
+        for (number, stream) in self.streams.iter_mut().enumerate() {
+            let until = shown_until(stream, &self.endpoints).min(at);
+            watch(stream, &calendar, around.link, at);
+            let endpoint = endpoint_of(stream, &self.endpoints);
+            let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
+            stream.end(&mut cx, endpoint, opened, until);
+        }
+        let answered = self.endpoints.iter().filter_map(|e| e.last).map(|(sent, _)| sent).max();
+        for stream in &mut self.streams {
+            // A key that REST had the time to show and never did.
+            let known = stream.rest_first.is_some() || stream.shown_by_rest;
+            if let (false, Some(first), Some(last)) = (known, stream.ws_first, answered)
+                && last > first + self.spec.settle
+            {
+                stream.unknown_since.get_or_insert(first);
+            }
+            stream.shown_by_rest |= stream.rest_first.is_some();
+            stream.rest_first = None;
+            stream.rest_last = None;
+        }
+        self.endpoints.iter_mut().for_each(Endpoint::end);
+        self.first_answer = None;
+    }
+
+    /// All runs are over: what is told once per stream.
+    pub fn finish(&mut self, ledger: &mut Ledger) {
+        let limits = &self.spec.feature.limits;
+        for stream in &mut self.streams {
+            if let Some(at) = stream.unknown_since.filter(|_| !stream.shown_by_rest) {
+                let mut draft = Draft::new(Class::UnknownStream, &stream.label, at);
+                draft.severity = super::raised(limits.strict_streams);
+                draft.detail = format!("{} messages of a key that REST never shows", stream.ws_records);
+                ledger.add(self.spec.index, draft, || (String::new(), String::new()));
+            }
+            for kept in std::mem::take(&mut stream.remarks) {
+                let mut draft = Draft::new(kept.class, &stream.label, kept.at);
+                draft.field = kept.field;
+                draft.rest = kept.rest;
+                draft.ws = kept.ws;
+                draft.detail = format!("{} times", kept.count);
+                draft.severity =
+                    super::raised(limits.strict_types).filter(|_| kept.class == Class::TypeDiffers);
+                ledger.add(self.spec.index, draft, || (String::new(), String::new()));
+            }
+            stream.tell_pace(&self.spec, ledger);
+        }
+    }
+
+    /// Pace of a stream of this feature.
+    pub fn pace(&self) -> Pace {
+        Pace { interval: self.spec.feature.interval, settle: self.spec.settle }
+    }
+}
+
+impl Spec {
+    pub fn pace(&self) -> Pace {
+        Pace { interval: self.feature.interval, settle: self.settle }
+    }
+}
+
+/// The endpoint that shows a stream; where none has, the only one there is.
+fn endpoint_of<'e>(stream: &Stream, endpoints: &'e [Endpoint]) -> Option<&'e Endpoint> {
+    match (stream.endpoint, endpoints) {
+        (Some(i), _) => endpoints.get(i),
+        (None, [only]) => Some(only),
+        _ => None,
+    }
+}
+
+/// Until when ticks of a stream were due: REST's last sight of it, where REST shows it no longer.
+fn shown_until(stream: &Stream, endpoints: &[Endpoint]) -> Timestamp {
+    match (stream.rest_last, stream.endpoint.and_then(|e| endpoints[e].last)) {
+        (Some((_, shown)), Some((_, last))) if shown < last => shown,
+        _ => Timestamp::MAX,
+    }
+}
+
+/// Market time with a connection: since the stream's first sight, and without a message of it.
+fn watch(stream: &mut Stream, calendar: &crate::calendar::CalendarRule, link: &Link, at: Timestamp) {
+    let market = |from: Timestamp, to: Timestamp| {
+        link.up_times(at).fold(Span::ZERO, |sum, (a, b)| sum + calendar.market_time(a.max(from), b.min(to)))
+    };
+    if let Some(first) = stream.rest_first.into_iter().chain(stream.ws_first).min() {
+        stream.watched = stream.watched + market(first, at);
+    }
+    if let (Some(first), Some((_, last)), 0) = (stream.rest_first, stream.rest_last, stream.ws_records) {
+        stream.unheard = stream.unheard + market(first, last);
+    }
+}
