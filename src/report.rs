@@ -19,7 +19,7 @@ mod diff;
 mod worst;
 
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 
 pub use findings::FindingsCsv;
 pub use text::Layout;

@@ -74,6 +74,8 @@ fn feature(name: &str, flag: &str, interval: Span) -> FeatureOutcome {
         verdict: Verdict::Pass,
         measures: Measures {
             streams: 4,
+            ws_messages: 240,
+            freshness_median: Some(Span(4_912_345_678)),
             pairs: 1204,
             matched: 1204,
             drift: Some(0.001_234_567_89),

@@ -4,10 +4,10 @@
 
 use super::advice::{self, plural, thousands};
 use super::diff::{self, DiffLine, Side};
-use super::terminal::{Page, Style, clean, shortened, width};
+use super::terminal::{Page, Style, clean, shortened};
 use super::worst::{self, Group};
 use crate::model::{CheckResult, FeatureOutcome, Finding, Outcome, Severity, Span, Verdict};
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 
 /// How the text is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,10 +60,11 @@ fn style(verdict: Verdict) -> Style {
 fn header(page: &mut Page, outcome: &Outcome, columns: usize) {
     let when = match (outcome.first, outcome.last) {
         (Some(first), Some(last)) => format!("{first} to {last} ({})", rounded(last - first)),
-        _ => "nothing was observed".into(),
+        _ => "nothing".into(),
     };
     let seen = plural(outcome.observations as usize, "observation");
-    page.paragraph(Style::Strong, "", &format!("{}: {when}, {seen}", outcome.tool), columns);
+    page.put(Style::Strong, &outcome.tool).end();
+    page.paragraph(Style::Faint, "seen ", &format!("{when}, {seen}"), columns);
     for (feed, address) in &outcome.feeds {
         page.put(Style::Faint, &shortened(&clean(&format!("{feed:<4} {address}")), columns)).end();
     }
@@ -112,45 +113,81 @@ fn remarks(page: &mut Page, outcome: &Outcome, columns: usize) {
     page.end();
 }
 
+/// From this width on limits have a column; below, a column of words would be all line breaks.
+const LIMIT_COLUMN_FROM: usize = 120;
+
 fn table(page: &mut Page, outcome: &Outcome, columns: usize) {
     if outcome.features.is_empty() {
         return;
     }
+    let wide = columns >= LIMIT_COLUMN_FROM;
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic).set_width(columns as u16);
-    table.set_header(["feature, check", "verdict", "observed", "limit"]);
+    table.set_header(row(wide, "feature, check".into(), "verdict".into(), "observed".into(), "limit"));
     for feature in &outcome.features {
         let name = shortened(&clean(&feature.name), NAME_COLUMNS).into_owned();
-        table.add_row([name, feature.verdict.name().into(), measured(feature), String::new()]);
+        table.add_row(row(wide, name, feature.verdict.name().into(), measured(feature), ""));
         for check in feature.checks.iter().filter(|check| check.verdict.is_some()) {
-            table.add_row([
-                format!("  {}", check.check),
-                said(check),
-                seen(check),
-                clean(&check.limit).into(),
-            ]);
+            let seen = if wide { seen(check) } else { seen_and_limit(check) };
+            table.add_row(row(wide, format!("  {}", check.check), said(check), seen, &check.limit));
         }
     }
-    // Names and verdicts are never broken; what was observed takes the better half of the rest.
+    // Names and verdicts are never broken.
     table.set_constraints([ColumnConstraint::ContentWidth, ColumnConstraint::ContentWidth]);
-    let limit = if columns < 110 { 28 } else { 36 };
-    if let Some(column) = table.column_mut(3) {
-        column.set_constraint(ColumnConstraint::UpperBoundary(Width::Percentage(limit)));
+    paint(page, &table, outcome, columns);
+    if !wide {
+        limits(page, outcome, columns);
     }
-    paint(page, &table, outcome);
+}
+
+fn row(wide: bool, name: String, verdict: String, observed: String, limit: &str) -> Vec<String> {
+    let mut cells = vec![name, verdict, observed];
+    if wide {
+        cells.push(clean(limit).into_owned());
+    }
+    cells
+}
+
+/// Where limits have no column, a check that did not pass names its own.
+fn seen_and_limit(check: &CheckResult) -> String {
+    match check.verdict {
+        Some(Verdict::Pass) => seen(check),
+        _ => format!("{}\nlimit: {}", seen(check), clean(&check.limit)),
+    }
+}
+
+/// Each check's limit once, with the features it holds for where they differ.
+fn limits(page: &mut Page, outcome: &Outcome, columns: usize) {
+    let mut limits: Vec<(&str, &str, Vec<&str>)> = Vec::new();
+    for feature in &outcome.features {
+        for check in feature.checks.iter().filter(|check| check.verdict.is_some()) {
+            let same =
+                |(name, limit, _): &&mut (&str, &str, _)| *name == check.check && *limit == check.limit;
+            match limits.iter_mut().find(same) {
+                Some((_, _, features)) => features.push(&feature.name),
+                None => limits.push((check.check, &check.limit, vec![&feature.name])),
+            }
+        }
+    }
+    page.end().put(Style::Strong, "Limits").end();
+    for (check, limit, features) in &limits {
+        let differs = limits.iter().filter(|(other, ..)| other == check).count() > 1;
+        let whose = if differs { format!(" ({})", features.join(", ")) } else { String::new() };
+        page.paragraph(Style::Faint, &format!(" {check:<15}  "), &format!("{limit}{whose}"), columns);
+    }
 }
 
 /// Columns of a feature's name in the table; a longer one is cut.
 const NAME_COLUMNS: usize = 24;
 
-/// What was measured of a feature besides its checks.
+/// What was measured of a feature besides its checks; how much sooner than REST it told, above all.
 fn measured(feature: &FeatureOutcome) -> String {
     let m = &feature.measures;
     let mut parts = vec![plural(m.ws_messages as usize, "message"), plural(m.pairs as usize, "pair")];
     if let Some(gain) = m.freshness_median {
-        let how = if gain.0 < 0 { "later than REST" } else { "sooner than REST" };
-        parts.push(format!("{} {how} (median)", rounded(gain.abs())));
+        let how = if gain.0 < 0 { "later" } else { "sooner" };
+        parts.push(format!("median {} {how}", rounded(gain.abs())));
     }
     parts.join(", ")
 }
@@ -169,29 +206,33 @@ fn seen(check: &CheckResult) -> String {
 }
 
 /// Colours the verdicts of the laid-out table: the table itself must not count escape codes as text.
-fn paint(page: &mut Page, table: &Table, outcome: &Outcome) {
+fn paint(page: &mut Page, table: &Table, outcome: &Outcome, columns: usize) {
     let lines: Vec<String> = table.lines().collect();
-    let column = lines.iter().find_map(|line| line.find("verdict")).unwrap_or(0);
+    let column = lines.first().and_then(|line| line.find("verdict")).unwrap_or(0);
     let names: Vec<_> =
         outcome.features.iter().map(|f| shortened(&clean(&f.name), NAME_COLUMNS).into_owned()).collect();
-    for line in lines {
+    for (i, line) in lines.iter().enumerate() {
         let text = line.trim_end();
         let (name, rest) = text.split_at(text.char_indices().nth(column).map_or(text.len(), |(at, _)| at));
-        let strong = names.iter().any(|feature| name.trim() == feature);
-        page.put(if strong { Style::Strong } else { Style::Plain }, name);
-        match [Verdict::Inconclusive, Verdict::Fail, Verdict::Pass]
-            .into_iter()
-            .find(|v| rest.starts_with(v.name()))
-        {
-            Some(verdict) => {
-                page.put(style(verdict), verdict.name()).plain(&rest[verdict.name().len()..]);
-            }
-            None => {
-                page.plain(rest);
-            }
+        let feature = names.iter().any(|feature| name.trim_end().strip_prefix(' ') == Some(feature));
+        if feature && i > 1 {
+            page.end();
         }
+        page.put(if feature || i == 0 { Style::Strong } else { Style::Plain }, name);
+        verdict_cell(page, rest);
         page.end();
+        if i == 0 {
+            page.put(Style::Faint, &"─".repeat(columns)).end();
+        }
     }
+}
+
+fn verdict_cell(page: &mut Page, text: &str) {
+    let verdicts = [Verdict::Inconclusive, Verdict::Fail, Verdict::Pass];
+    match verdicts.into_iter().find(|verdict| text.starts_with(verdict.name())) {
+        Some(verdict) => page.put(style(verdict), verdict.name()).plain(&text[verdict.name().len()..]),
+        None => page.plain(text),
+    };
 }
 
 fn not_asked(page: &mut Page, outcome: &Outcome, columns: usize) {
@@ -202,7 +243,7 @@ fn not_asked(page: &mut Page, outcome: &Outcome, columns: usize) {
         }
     }
     if !names.is_empty() {
-        page.paragraph(Style::Faint, "not asked: ", &names.join(", "), columns);
+        page.end().paragraph(Style::Faint, "not asked: ", &names.join(", "), columns);
     }
 }
 
@@ -338,11 +379,6 @@ pub(super) fn rounded(span: Span) -> Span {
     // Whole seconds stay whole: `615s` rather than `620s`.
     let step = step.min(1_000_000_000);
     Span((span.0 / step).saturating_mul(step))
-}
-
-/// The widest line, for those who lay text out around this one.
-pub fn widest(text: &str) -> usize {
-    text.lines().map(width).max().unwrap_or(0)
 }
 
 #[cfg(test)]

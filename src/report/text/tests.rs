@@ -3,10 +3,14 @@
 use super::*;
 use crate::model::Class;
 use crate::report::sample;
-use crate::report::terminal::is_control;
+use crate::report::terminal::{is_control, width};
 
 fn text(outcome: &Outcome, width: usize) -> String {
     to_text(outcome, Layout { width, colour: false })
+}
+
+fn widest(text: &str) -> usize {
+    text.lines().map(width).max().unwrap_or(0)
 }
 
 fn without_colour(text: &str) -> String {
@@ -121,7 +125,7 @@ fn an_empty_run_is_said() {
     (outcome.first, outcome.last, outcome.observations) = (None, None, 0);
     outcome.verdict = Verdict::Inconclusive;
     let text = text(&outcome, 80);
-    assert!(text.starts_with("cutover 0.1.0: nothing was observed, 0 observations\n"), "{text}");
+    assert!(text.starts_with("cutover 0.1.0\nseen nothing, 0 observations\n"), "{text}");
     assert!(text.contains("INCONCLUSIVE  no check was asked, so nothing is proven"), "{text}");
 }
 
