@@ -27,7 +27,7 @@ pub struct Arguments {
     /// Judge only this feature (repeatable)
     #[arg(long = "feature", value_name = "NAME")]
     features: Vec<String>,
-    /// before-enabling, after-enabling or before-deleting (repeatable); by default what each flag asks
+    /// before-enabling, after-enabling, before-deleting (repeatable); by default by each flag
     #[arg(long = "phase", value_name = "PHASE", value_parser = phase(), hide_possible_values = true)]
     phases: Vec<Phase>,
     /// Skip, count and report damaged lines instead of stopping at the first

@@ -52,6 +52,12 @@ pub(super) fn steps(outcome: &Outcome) -> Vec<String> {
     steps
 }
 
+/// The phases that any check was asked for.
+pub(super) fn asked_phases(outcome: &Outcome) -> Vec<Phase> {
+    let is_asked = |phase: &Phase| outcome.features.iter().flat_map(asked).any(|check| check.phase == *phase);
+    Phase::ALL.into_iter().filter(is_asked).collect()
+}
+
 fn asked(feature: &FeatureOutcome) -> impl Iterator<Item = &CheckResult> {
     feature.checks.iter().filter(|check| check.verdict.is_some())
 }
@@ -61,7 +67,16 @@ fn with(feature: &FeatureOutcome, verdict: Verdict) -> impl Iterator<Item = &Che
 }
 
 fn checks(feature: &FeatureOutcome, verdict: Verdict) -> String {
-    with(feature, verdict).map(|check| check.check).collect::<Vec<_>>().join(", ")
+    let mut names: Vec<_> = with(feature, verdict).map(|check| check.check).collect();
+    // One name may stand in two phases.
+    let mut seen = Vec::new();
+    names.retain(|name| {
+        !seen.contains(name) && {
+            seen.push(*name);
+            true
+        }
+    });
+    names.join(", ")
 }
 
 fn names(outcome: &Outcome, verdict: Verdict) -> Vec<&FeatureOutcome> {
@@ -94,7 +109,7 @@ fn after_failures(feature: &FeatureOutcome) -> Vec<String> {
 
 fn lacking(feature: &FeatureOutcome, check: &CheckResult) -> String {
     let what = if check.note.is_empty() { &check.observed } else { &check.note };
-    format!("{} / {} lacks evidence: {what}", feature.name, check.check)
+    format!("{} / {} ({}) lacks evidence: {what}", feature.name, check.check, check.phase.name())
 }
 
 /// The command that watches just these features.
@@ -129,7 +144,7 @@ fn whole_minutes(span: Span) -> Span {
 }
 
 fn after_pass(outcome: &Outcome) -> Vec<String> {
-    let phase = outcome.features.iter().flat_map(asked).map(|check| check.phase).max();
+    let phase = asked_phases(outcome).last().copied();
     let first = outcome.features.iter().find(|f| f.flag_on != Some(true) && !f.flag.is_empty());
     let mut steps = vec!["have signoff.csv reviewed and signed (columns reviewer, signed_at)".to_string()];
     match (phase, first) {
@@ -188,8 +203,8 @@ mod tests {
                 "do not enable WS_FEATURE_POSITIONS: positions fails values-match",
                 "every finding stands in findings.csv; filter it by feature and class",
                 "after the repair: cutover watch --feature positions --for 2m",
-                "intraday_bar / interval-match lacks evidence: needs 5 ticks a stream; the fewest is 3 \
-                 (country=USA,symbol=SPY)",
+                "intraday_bar / interval-match (before-enabling) lacks evidence: needs 5 ticks a stream; the \
+                 fewest is 3 (country=USA,symbol=SPY)",
                 "watch longer: cutover watch --feature intraday_bar --for 20m",
             ]
         );

@@ -65,8 +65,8 @@ fn row(
         instant(check.first),
         instant(check.last),
         if asked { check.sessions.to_string() } else { String::new() },
-        captures.to_string(),
-        outcome.contract_sha256.clone(),
+        cell(captures),
+        cell(&outcome.contract_sha256),
         cell(&outcome.tool),
         // Left for the people who sign: nobody has when a run ends.
         String::new(),

@@ -13,7 +13,7 @@ const GROUPS: usize = 5;
 
 /// The whole file.
 pub fn to_markdown(outcome: &Outcome) -> Vec<u8> {
-    let mut text = format!("# {}: {}\n\n", outcome.tool, outcome.verdict);
+    let mut text = format!("# {}: {}\n\n", escaped(&outcome.tool), outcome.verdict);
     for line in advice::headlines(outcome) {
         text.push_str(&format!("{}\n", escaped(&line)));
     }
@@ -31,8 +31,9 @@ pub fn to_markdown(outcome: &Outcome) -> Vec<u8> {
 }
 
 fn checks(outcome: &Outcome) -> String {
-    let mut text =
-        String::from("\n| feature | check | verdict | observed | limit |\n|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "\n| feature | phase | check | verdict | observed | limit |\n|---|---|---|---|---|---|\n",
+    );
     for feature in &outcome.features {
         for check in &feature.checks {
             let Some(verdict) = check.verdict else { continue };
@@ -42,7 +43,8 @@ fn checks(outcome: &Outcome) -> String {
             let (feature, observed, limit) =
                 (escaped(&feature.name), escaped(&check.observed), escaped(&check.limit));
             text.push_str(&format!(
-                "| {feature} | {} | {mark}{waived} | {observed} | {limit} |\n",
+                "| {feature} | {} | {} | {mark}{waived} | {observed} | {limit} |\n",
+                check.phase.name(),
                 check.check
             ));
         }
@@ -85,8 +87,8 @@ fn evidence(outcome: &Outcome) -> String {
     format!(
         "\nEvidence: {span}, {} observations, capture `{}`, contract `{}`.\n",
         advice::thousands(outcome.observations),
-        outcome.capture_sha256.join(" "),
-        outcome.contract_sha256
+        escaped(&outcome.capture_sha256.join(" ")),
+        escaped(&outcome.contract_sha256)
     )
 }
 
@@ -121,9 +123,9 @@ mod tests {
         assert!(
             text.starts_with("# cutover 0.1.0: FAIL\n\n1 of 4 features fails: positions (values-match)\n")
         );
-        assert!(
-            text.contains("| positions | values-match | **FAIL** (2 waived) | 24 of 1,204 pairs differ |")
-        );
+        assert!(text.contains(
+            "| positions | before-enabling | values-match | **FAIL** (2 waived) | 24 of 1,204 pairs differ |"
+        ));
         assert!(text.contains("- value_mismatch in positions, field pnl: 26, e.g. REST 1200.00, WebSocket"));
         assert!(text.contains("- do not enable WS_FEATURE_POSITIONS"));
         assert!(text.ends_with("capture `c0ffee`, contract `abc123`.\n"));
@@ -138,6 +140,6 @@ mod tests {
             .lines()
             .filter(|line| line.starts_with("| "))
             .map(|line| line.replace("\\|", "").matches('|').count());
-        assert!(rows.into_iter().all(|bars| bars == 6), "{text}");
+        assert!(rows.into_iter().all(|bars| bars == 7), "{text}");
     }
 }

@@ -6,7 +6,7 @@ use super::advice::{self, plural, thousands};
 use super::diff::{self, DiffLine, Side};
 use super::terminal::{Page, Style, clean, shortened};
 use super::worst::{self, Group};
-use crate::model::{CheckResult, FeatureOutcome, Finding, Outcome, Severity, Span, Verdict};
+use crate::model::{CheckResult, FeatureOutcome, Finding, Outcome, Phase, Severity, Span, Verdict};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 
 /// How the text is laid out.
@@ -121,6 +121,7 @@ fn table(page: &mut Page, outcome: &Outcome, columns: usize) {
         return;
     }
     let wide = columns >= LIMIT_COLUMN_FROM;
+    let several = advice::asked_phases(outcome).len() > 1;
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic).set_width(columns as u16);
@@ -130,7 +131,7 @@ fn table(page: &mut Page, outcome: &Outcome, columns: usize) {
         table.add_row(row(wide, name, feature.verdict.name().into(), measured(feature), ""));
         for check in feature.checks.iter().filter(|check| check.verdict.is_some()) {
             let seen = if wide { seen(check) } else { seen_and_limit(check) };
-            table.add_row(row(wide, format!("  {}", check.check), said(check), seen, &check.limit));
+            table.add_row(row(wide, format!("  {}", label(check, several)), said(check), seen, &check.limit));
         }
     }
     // Names and verdicts are never broken.
@@ -139,6 +140,11 @@ fn table(page: &mut Page, outcome: &Outcome, columns: usize) {
     if !wide {
         limits(page, outcome, columns);
     }
+}
+
+/// A check's name, with its phase where several are asked.
+fn label(check: &CheckResult, several_phases: bool) -> String {
+    if several_phases { format!("{} ({})", check.check, check.phase.name()) } else { check.check.to_string() }
 }
 
 fn row(wide: bool, name: String, verdict: String, observed: String, limit: &str) -> Vec<String> {
@@ -165,6 +171,8 @@ fn limits(page: &mut Page, outcome: &Outcome, columns: usize) {
             let same =
                 |(name, limit, _): &&mut (&str, &str, _)| *name == check.check && *limit == check.limit;
             match limits.iter_mut().find(same) {
+                // Asked for in a second phase.
+                Some((_, _, features)) if features.contains(&&*feature.name) => {}
                 Some((_, _, features)) => features.push(&feature.name),
                 None => limits.push((check.check, &check.limit, vec![&feature.name])),
             }
@@ -235,15 +243,23 @@ fn verdict_cell(page: &mut Page, text: &str) {
     };
 }
 
+/// The checks that this run was not asked for, by phase: one name may stand in two phases.
 fn not_asked(page: &mut Page, outcome: &Outcome, columns: usize) {
-    let mut names: Vec<&str> = Vec::new();
-    for check in outcome.features.iter().flat_map(|f| &f.checks).filter(|c| c.verdict.is_none()) {
-        if !names.contains(&check.check) {
-            names.push(check.check);
+    let mut phases = Vec::new();
+    for phase in Phase::ALL {
+        let mut names: Vec<&str> = Vec::new();
+        let missing = |c: &&CheckResult| c.phase == phase && c.verdict.is_none();
+        for check in outcome.features.iter().flat_map(|f| &f.checks).filter(missing) {
+            if !names.contains(&check.check) {
+                names.push(check.check);
+            }
+        }
+        if !names.is_empty() {
+            phases.push(format!("{} ({})", phase.name(), names.join(", ")));
         }
     }
-    if !names.is_empty() {
-        page.end().paragraph(Style::Faint, "not asked: ", &names.join(", "), columns);
+    if !phases.is_empty() {
+        page.end().paragraph(Style::Faint, "not asked: ", &phases.join("; "), columns);
     }
 }
 

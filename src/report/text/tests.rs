@@ -80,7 +80,7 @@ fn a_pass_and_a_lack_of_evidence_say_what_they_are() {
     assert!(!pass.contains("FAIL") && !pass.contains("Findings"), "{pass}");
     let lacking = text(&sample::inconclusive(), 80);
     assert!(lacking.contains("\nINCONCLUSIVE  1 of 4 features is not proven"), "{lacking}");
-    assert!(lacking.contains("lacks evidence: needs 5 ticks a stream"), "{lacking}");
+    assert!(lacking.contains("no-gaps (before-enabling) lacks evidence: needs 5 ticks a"), "{lacking}");
 }
 
 #[test]
@@ -116,6 +116,29 @@ fn many_kinds_of_findings_stay_readable() {
     assert_eq!(text.lines().filter(|line| line.starts_with("5. ")).count(), 1);
     assert!(!text.contains("\n6. ") && text.contains("\nbesides: "));
     assert!(!text.contains("rest_stale"), "what is merely worth knowing stands in findings.csv");
+}
+
+#[test]
+fn one_check_in_two_phases_is_told_apart() {
+    let mut outcome = sample::failing();
+    for feature in &mut outcome.features {
+        let mut again = feature.checks.iter().find(|c| c.check == "values-match").unwrap().clone();
+        again.phase = Phase::AfterEnabling;
+        feature.checks.insert(6, again);
+    }
+    for width in [80, 160] {
+        let text = text(&outcome, width);
+        assert_eq!(text.matches(" values-match (before-enabling)").count(), 4, "{text}");
+        assert_eq!(text.matches(" values-match (after-enabling)").count(), 4);
+        assert!(text.contains("positions (values-match)\n"), "named once\n{text}");
+        assert!(widest(&text) <= width);
+        let limits: Vec<_> = text.lines().filter(|line| line.starts_with(" values-match  ")).collect();
+        assert_eq!(limits.len(), usize::from(width == 80), "the same limit once\n{text}");
+    }
+    let text = text(&sample::failing(), 160);
+    assert!(text.contains(
+        "not asked: after-enabling (websocket-only, resources-flat, logs-clean); before-deleting (signed-off)"
+    ));
 }
 
 #[test]
