@@ -1,4 +1,59 @@
-//! (room)
+//! The command line: what was typed becomes settings, a verdict becomes an exit code, and files are
+//! opened. The only room that reads the environment, and the only one that uses `anyhow`.
+//!
+//! Clap's types stop here; each command has one file, with its arguments, its settings and its body.
+
+pub mod arguments;
+pub mod console;
+pub mod exit;
+pub mod folder;
+pub mod live;
+pub mod logging;
+pub mod results;
+
+pub mod demo;
+pub mod init;
+pub mod replay;
+pub mod serve;
+pub mod simulate;
+pub mod watch;
+
+use arguments::{Cli, Command};
+use clap::Parser;
+use console::Console;
+use exit::Exit;
+
+/// Parses, runs the command, and maps what came of it to an exit code (SPEC §7).
 pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let console = Console::open(&cli.global);
+    let done = logging::start(&cli.global, &console).and_then(|()| dispatch(cli.command, &console));
+    match done {
+        Ok(exit) => exit.code(),
+        Err(error) => {
+            console.error(&error);
+            Exit::of_error(&error).code()
+        }
+    }
+}
+
+fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
+    match command {
+        Command::Demo(arguments) => demo::run(arguments.settings(), console),
+        Command::Watch(arguments) => watch::run(arguments.settings(), console),
+        Command::Replay(arguments) => replay::run(arguments.settings(), console),
+        Command::Serve(arguments) => serve::run(arguments.settings(), console),
+        Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
+        Command::Init(arguments) => init::run(&arguments.settings(), console),
+    }
+}
+
+/// Help and version go to stdout and are no failure; anything else is wrong use.
+fn usage(error: &clap::Error) -> std::process::ExitCode {
+    // Nothing can be done, nor said, where the message itself cannot be written.
+    let _ = error.print();
+    if error.use_stderr() { Exit::WrongUse.code() } else { Exit::Pass.code() }
 }

@@ -1,0 +1,98 @@
+//! Owns the end of a run: findings streamed to disk meanwhile, then every file, what is printed, and
+//! the exit code. Must not change what was concluded.
+
+use super::arguments::Format;
+use super::console::Console;
+use super::exit::Exit;
+use super::folder::{PartFile, Place, ReportFolder};
+use crate::model::{Finding, Outcome};
+use crate::report::{FindingsCsv, Layout, findings, json, junit, signoff, summary, text};
+use anyhow::Context;
+use std::io;
+use std::path::Path;
+
+/// The report of a running run.
+#[derive(Debug)]
+pub struct RunReport {
+    folder: ReportFolder,
+    findings: FindingsCsv<PartFile>,
+}
+
+impl RunReport {
+    /// Makes the folder and opens `findings.csv`; where that fails no work has been done yet.
+    pub fn start(place: &Place, run: &str) -> anyhow::Result<RunReport> {
+        let folder = ReportFolder::create(place, run)?;
+        let findings = FindingsCsv::new(folder.stream(findings::FILE)?)
+            .with_context(|| format!("could not write {}", folder.path().join(findings::FILE).display()))?;
+        Ok(RunReport { folder, findings })
+    }
+
+    /// Where the run's own files go, its capture among them.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn finding(&mut self, finding: &Finding) -> io::Result<()> {
+        self.findings.write(finding)
+    }
+
+    /// Hands the findings so far to the system, so that a kill loses none of them.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.findings.flush()
+    }
+
+    /// Writes all files, prints the result, and gives the exit code of its verdict.
+    pub fn finish(self, outcome: &Outcome, format: Format, console: &Console) -> anyhow::Result<Exit> {
+        let json = json::to_json(outcome);
+        let folder = self.write(outcome, &json)?;
+        print(outcome, &json, folder.path(), format, console).context("could not print the result")?;
+        Ok(Exit::of(outcome.verdict))
+    }
+
+    fn write(self, outcome: &Outcome, json: &[u8]) -> anyhow::Result<ReportFolder> {
+        let RunReport { folder, findings } = self;
+        let file = || format!("could not write {}", folder.path().join(findings::FILE).display());
+        findings.finish().with_context(file)?.commit()?;
+        folder.write(signoff::FILE, &signoff::to_csv(outcome))?;
+        folder.write(summary::FILE, &summary::to_markdown(outcome))?;
+        folder.write(junit::FILE, &junit::to_xml(outcome))?;
+        // Last, so that where it stands all of them stand.
+        folder.write(json::FILE, json)?;
+        Ok(folder)
+    }
+}
+
+/// Text, then the folder as the last line; or the JSON alone, because its readers take nothing else.
+fn print(outcome: &Outcome, json: &[u8], folder: &Path, format: Format, console: &Console) -> io::Result<()> {
+    match format {
+        Format::Text => {
+            let layout = Layout { width: console.columns, colour: console.colour_out };
+            console.result(format!("{}\n{}\n", text::to_text(outcome, layout), folder.display()).as_bytes())
+        }
+        Format::Json => {
+            console.result(json)?;
+            console.note(&folder.display().to_string());
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn a_finished_run_leaves_all_files() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut report = RunReport::start(&Place::Under(temp.path().into()), "run").unwrap();
+        report.finding(&sample::mismatch()).unwrap();
+        report.flush().unwrap();
+        let dir = report.path().to_path_buf();
+        assert!(dir.join("findings.csv.part").exists() && !dir.join("findings.csv").exists());
+        report.write(&sample::failing(), b"{}").unwrap();
+        let mut names: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["findings.csv", "junit.xml", "report.json", "signoff.csv", "summary.md"]);
+    }
+}

@@ -1,0 +1,59 @@
+//! Owns `cutover serve`: the reference world on a port until Ctrl-C.
+//! Must not judge anything.
+
+use super::arguments::{MAX_SPEED, WorldArguments};
+use super::console::Console;
+use super::exit::Exit;
+use clap::Args;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  cutover serve                                    REST and ws://127.0.0.1:8787/ws
+  cutover serve --speed 10 --fault gap:feature=positions,rate=0.01 --truth truth.jsonl
+  cutover watch --speed 10 --for 1m                in another terminal";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Address and port; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
+    listen: SocketAddr,
+    /// The world's clock runs this many times as fast
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MAX_SPEED))]
+    speed: u32,
+    #[command(flatten)]
+    world: WorldArguments,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    pub listen: SocketAddr,
+    pub speed: u32,
+    pub seed: u64,
+    pub accounts: u32,
+    pub symbols: u32,
+    /// As typed: CLASS[:key=value,…].
+    pub faults: Vec<String>,
+    pub truth: Option<PathBuf>,
+}
+
+impl Arguments {
+    pub fn settings(self) -> Settings {
+        Settings {
+            listen: self.listen,
+            speed: self.speed,
+            seed: self.world.seed,
+            accounts: self.world.accounts,
+            symbols: self.world.symbols,
+            faults: self.world.faults,
+            truth: self.world.truth,
+        }
+    }
+}
+
+pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
+    let _ = (settings, console);
+    anyhow::bail!("could not serve: this build has no reference server yet")
+}

@@ -1,0 +1,242 @@
+//! Owns the words around a verdict: the headline, and what to do next. Must not judge anew, and
+//! must name only commands that exist.
+
+use crate::model::{CheckResult, FeatureOutcome, Outcome, Phase, Span, Verdict};
+
+/// One sentence each, the worst first; the first one is the verdict in words.
+pub(super) fn headlines(outcome: &Outcome) -> Vec<String> {
+    let asked: usize = outcome.features.iter().map(|f| asked(f).count()).sum();
+    let total = outcome.features.len();
+    let mut lines = Vec::new();
+    for (verdict, one, many) in
+        [(Verdict::Fail, "fails", "fail"), (Verdict::Inconclusive, "is not proven", "are not proven")]
+    {
+        let hit: Vec<_> = outcome.features.iter().filter(|f| with(f, verdict).next().is_some()).collect();
+        if !hit.is_empty() {
+            let names: Vec<_> = hit.iter().map(|f| format!("{} ({})", f.name, checks(f, verdict))).collect();
+            let verb = if hit.len() == 1 { one } else { many };
+            lines.push(format!("{} of {total} features {verb}: {}", hit.len(), names.join(", ")));
+        }
+    }
+    if asked == 0 {
+        lines.push("no check was asked, so nothing is proven".into());
+    } else if lines.is_empty() && outcome.verdict == Verdict::Pass {
+        lines.push(format!("{}, {}, all pass", plural(total, "feature"), plural(asked, "check")));
+    } else if lines.is_empty() {
+        lines.push("the run as a whole decides this verdict; see the remarks".into());
+    }
+    lines
+}
+
+/// What to do next, a step a line.
+pub(super) fn steps(outcome: &Outcome) -> Vec<String> {
+    let mut steps = Vec::new();
+    for feature in &outcome.features {
+        steps.extend(after_failures(feature));
+    }
+    let failed = names(outcome, Verdict::Fail);
+    if !failed.is_empty() {
+        steps.push("every finding stands in findings.csv; filter it by feature and class".into());
+        steps.push(format!("after the repair: {}", watch(outcome, &failed, shortest(outcome, &failed))));
+    }
+    for feature in &outcome.features {
+        steps.extend(with(feature, Verdict::Inconclusive).map(|check| lacking(feature, check)));
+    }
+    let unproven = names(outcome, Verdict::Inconclusive);
+    if !unproven.is_empty() {
+        steps.push(format!("watch longer: {}", watch(outcome, &unproven, longer(outcome, &unproven))));
+    }
+    if steps.is_empty() && outcome.verdict == Verdict::Pass {
+        steps.extend(after_pass(outcome));
+    }
+    steps
+}
+
+/// The phases that any check was asked for.
+pub(super) fn asked_phases(outcome: &Outcome) -> Vec<Phase> {
+    let is_asked = |phase: &Phase| outcome.features.iter().flat_map(asked).any(|check| check.phase == *phase);
+    Phase::ALL.into_iter().filter(is_asked).collect()
+}
+
+fn asked(feature: &FeatureOutcome) -> impl Iterator<Item = &CheckResult> {
+    feature.checks.iter().filter(|check| check.verdict.is_some())
+}
+
+fn with(feature: &FeatureOutcome, verdict: Verdict) -> impl Iterator<Item = &CheckResult> {
+    feature.checks.iter().filter(move |check| check.verdict == Some(verdict))
+}
+
+fn checks(feature: &FeatureOutcome, verdict: Verdict) -> String {
+    let mut names: Vec<_> = with(feature, verdict).map(|check| check.check).collect();
+    // One name may stand in two phases.
+    let mut seen = Vec::new();
+    names.retain(|name| {
+        !seen.contains(name) && {
+            seen.push(*name);
+            true
+        }
+    });
+    names.join(", ")
+}
+
+fn names(outcome: &Outcome, verdict: Verdict) -> Vec<&FeatureOutcome> {
+    outcome.features.iter().filter(|f| with(f, verdict).next().is_some()).collect()
+}
+
+fn flag(feature: &FeatureOutcome) -> String {
+    if feature.flag.is_empty() { format!("the stream of {}", feature.name) } else { feature.flag.clone() }
+}
+
+/// What a failure forbids, by phase.
+fn after_failures(feature: &FeatureOutcome) -> Vec<String> {
+    let in_phase = |phase| with(feature, Verdict::Fail).filter(move |c| c.phase == phase).map(|c| c.check);
+    let mut steps = Vec::new();
+    for phase in Phase::ALL {
+        let failed: Vec<_> = in_phase(phase).collect();
+        if failed.is_empty() {
+            continue;
+        }
+        let because = format!("{} fails {}", feature.name, failed.join(", "));
+        steps.push(match (phase, feature.flag_on) {
+            (Phase::BeforeEnabling, Some(true)) => format!("turn {} off again: {because}", flag(feature)),
+            (Phase::BeforeEnabling, _) => format!("do not enable {}: {because}", flag(feature)),
+            (Phase::AfterEnabling, _) => format!("turn {} off again: {because}", flag(feature)),
+            (Phase::BeforeDeleting, _) => format!("do not delete the REST polling: {because}"),
+        });
+    }
+    steps
+}
+
+fn lacking(feature: &FeatureOutcome, check: &CheckResult) -> String {
+    let what = if check.note.is_empty() { &check.observed } else { &check.note };
+    format!("{} / {} ({}) lacks evidence: {what}", feature.name, check.check, check.phase.name())
+}
+
+/// The command that watches just these features.
+fn watch(outcome: &Outcome, features: &[&FeatureOutcome], duration: Span) -> String {
+    let mut command = "cutover watch".to_string();
+    if features.len() < outcome.features.len() {
+        for feature in features {
+            command.push_str(&format!(" --feature {}", feature.name));
+        }
+    }
+    format!("{command} --for {duration}")
+}
+
+/// Twelve intervals of the slowest feature: enough for every minimum, with a head and a tail.
+fn shortest(_: &Outcome, features: &[&FeatureOutcome]) -> Span {
+    let interval = features.iter().map(|f| f.interval).max().unwrap_or_default();
+    whole_minutes(interval * 12)
+}
+
+/// The shortest useful run, and at least twice as long as the one that was too short.
+fn longer(outcome: &Outcome, features: &[&FeatureOutcome]) -> Span {
+    let watched = match (outcome.first, outcome.last) {
+        (Some(first), Some(last)) => last - first,
+        _ => Span::ZERO,
+    };
+    whole_minutes(watched * 2).max(shortest(outcome, features))
+}
+
+fn whole_minutes(span: Span) -> Span {
+    const MINUTE: i64 = 60_000_000_000;
+    Span((span.0.max(1).saturating_add(MINUTE - 1) / MINUTE).saturating_mul(MINUTE))
+}
+
+fn after_pass(outcome: &Outcome) -> Vec<String> {
+    let phase = asked_phases(outcome).last().copied();
+    let first = outcome.features.iter().find(|f| f.flag_on != Some(true) && !f.flag.is_empty());
+    let mut steps = vec!["have signoff.csv reviewed and signed (columns reviewer, signed_at)".to_string()];
+    match (phase, first) {
+        (Some(Phase::BeforeEnabling), Some(feature)) => {
+            steps.push(format!("enable one flag at a time, first {}", feature.flag));
+            steps.push(format!(
+                "then: cutover watch --feature {} --phase after-enabling --for {}",
+                feature.name,
+                whole_minutes(feature.interval * 12)
+            ));
+        }
+        (Some(Phase::BeforeEnabling | Phase::AfterEnabling), _) => {
+            steps.push("watch whole market sessions before the REST polling is deleted".into());
+        }
+        _ => steps.push("the REST polling of these features may be deleted".into()),
+    }
+    steps
+}
+
+/// `1 feature`, `2 features`, `1,204 pairs`.
+pub(super) fn plural(count: usize, noun: &str) -> String {
+    format!("{} {noun}{}", thousands(count as u64), if count == 1 { "" } else { "s" })
+}
+
+/// `1204` as `1,204`.
+pub(super) fn thousands(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn a_failure_forbids_and_says_what_then() {
+        let outcome = sample::failing();
+        assert_eq!(
+            headlines(&outcome),
+            [
+                "1 of 4 features fails: positions (values-match)",
+                "1 of 4 features is not proven: intraday_bar (interval-match)"
+            ]
+        );
+        assert_eq!(
+            steps(&outcome),
+            [
+                "do not enable WS_FEATURE_POSITIONS: positions fails values-match",
+                "every finding stands in findings.csv; filter it by feature and class",
+                "after the repair: cutover watch --feature positions --for 2m",
+                "intraday_bar / interval-match (before-enabling) lacks evidence: needs 5 ticks a stream; the \
+                 fewest is 3 (country=USA,symbol=SPY)",
+                "watch longer: cutover watch --feature intraday_bar --for 20m",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_failing_flag_that_is_on_goes_off() {
+        let mut outcome = sample::failing();
+        outcome.features[1].flag_on = Some(true);
+        assert!(steps(&outcome)[0].starts_with("turn WS_FEATURE_POSITIONS off again"));
+    }
+
+    #[test]
+    fn a_pass_names_the_next_phase() {
+        let steps = steps(&sample::passing());
+        assert!(steps[1].ends_with("first WS_FEATURE_ACCOUNT_BALANCE"));
+        assert_eq!(steps[2], "then: cutover watch --feature account_balance --phase after-enabling --for 2m");
+    }
+
+    #[test]
+    fn nothing_asked_proves_nothing() {
+        let mut outcome = sample::passing();
+        outcome.features.clear();
+        outcome.verdict = Verdict::Inconclusive;
+        assert_eq!(headlines(&outcome), ["no check was asked, so nothing is proven"]);
+        assert_eq!(steps(&outcome), Vec::<String>::new());
+    }
+
+    #[test]
+    fn counts_read_easily() {
+        assert_eq!((thousands(0), thousands(999)), ("0".into(), "999".into()));
+        assert_eq!((thousands(1204), thousands(1_234_567)), ("1,204".into(), "1,234,567".into()));
+        assert_eq!((plural(1, "check"), plural(24, "check")), ("1 check".into(), "24 checks".into()));
+    }
+}

@@ -1,0 +1,285 @@
+//! `report.json` as an outside reader sees it: strict structs of its own, nothing besides them.
+
+use super::*;
+use crate::report::sample;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+mod reader {
+    use super::{BTreeMap, Deserialize};
+
+    type Instant = String;
+    type Counts = BTreeMap<String, u64>;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Report {
+        pub schema: u32,
+        pub tool: String,
+        pub verdict: String,
+        pub first: Option<Instant>,
+        pub last: Option<Instant>,
+        pub observations: u64,
+        pub interrupted: bool,
+        pub damaged_lines: u64,
+        pub contract_sha256: String,
+        pub other_contract: bool,
+        pub capture_sha256: Vec<String>,
+        pub feeds: Vec<Feed>,
+        pub notes: Vec<String>,
+        pub features: Vec<Feature>,
+        pub connection: Connection,
+        pub findings: Findings,
+        pub waivers: Vec<Waiver>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Feed {
+        pub feed: String,
+        pub address: String,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Feature {
+        pub feature: String,
+        pub flag: String,
+        pub flag_on: Option<bool>,
+        pub align: String,
+        pub interval_ns: i64,
+        pub verdict: String,
+        pub checks: Vec<Check>,
+        pub measures: Measured,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Check {
+        pub check: String,
+        pub phase: String,
+        pub verdict: String,
+        pub observed: String,
+        pub limit: String,
+        pub evidence: String,
+        pub confidence: String,
+        pub rule: String,
+        pub note: String,
+        pub waived: u64,
+        pub first: Option<Instant>,
+        pub last: Option<Instant>,
+        pub sessions: u64,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Measured {
+        pub streams: u64,
+        pub streams_rest: u64,
+        pub streams_ws: u64,
+        pub rest_polls: u64,
+        pub rest_errors: u64,
+        pub rest_skipped: u64,
+        pub rest_bytes: u64,
+        pub rest_records: u64,
+        pub rest_versions: u64,
+        pub ws_messages: u64,
+        pub ws_bytes: u64,
+        pub ws_records: u64,
+        pub ticks: u64,
+        pub missed_ticks: u64,
+        pub sparse: u64,
+        pub pairs: u64,
+        pub matched: u64,
+        pub matched_current: u64,
+        pub matched_previous: u64,
+        pub matched_next: u64,
+        pub mismatched_pairs: u64,
+        pub unjudged_head: u64,
+        pub unjudged_tail: u64,
+        pub unfinished: u64,
+        pub revisions: u64,
+        pub period_ws_ns: Option<i64>,
+        pub period_rest_ns: Option<i64>,
+        pub drift: Option<f64>,
+        pub jitter: Spread,
+        pub freshness_gain: Spread,
+        pub freshness_median_ns: Option<i64>,
+        pub delay: Spread,
+        pub episodes: u64,
+        pub market_time_ns: i64,
+        pub connected_time_ns: i64,
+        pub findings: Counts,
+        pub waived: Counts,
+        pub fields: Vec<Field>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Field {
+        pub field: String,
+        pub compared: u64,
+        pub differed: u64,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Connection {
+        pub opens: u64,
+        pub closes: u64,
+        pub errors: u64,
+        pub frames: u64,
+        pub bytes: u64,
+        pub ignored_frames: u64,
+        pub unknown_frames: u64,
+        pub malformed_frames: u64,
+        pub open_time_ns: i64,
+        pub rtt: Spread,
+        pub self_stalls: u64,
+        pub self_stalled_ns: i64,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Findings {
+        pub fail: u64,
+        pub warn: u64,
+        pub info: u64,
+        pub by_class: Counts,
+        pub episodes: Vec<Burst>,
+        pub samples: Vec<Sample>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Burst {
+        pub class: String,
+        pub feature: Option<String>,
+        pub field: String,
+        pub first: Instant,
+        pub last: Instant,
+        pub findings: u64,
+        pub streams: u64,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Sample {
+        pub class: String,
+        pub severity: String,
+        pub feature: Option<String>,
+        pub phase: String,
+        pub stream: String,
+        pub row: String,
+        pub field: String,
+        pub event_time: Option<Instant>,
+        pub at: Instant,
+        pub rest: String,
+        pub ws: String,
+        pub delta: String,
+        pub during_drop: bool,
+        pub waived: bool,
+        pub detail: String,
+        pub rest_record: String,
+        pub ws_record: String,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Waiver {
+        pub feature: String,
+        pub class: String,
+        pub field: String,
+        pub reason: String,
+        pub owner: String,
+        pub until: String,
+        pub hits: u64,
+        pub expired: bool,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Spread {
+        pub count: u64,
+        pub p50_ns: Option<i64>,
+        pub p95_ns: Option<i64>,
+        pub p99_ns: Option<i64>,
+        pub max_ns: Option<i64>,
+    }
+}
+
+fn read(outcome: &Outcome) -> reader::Report {
+    serde_json::from_slice(&to_json(outcome)).unwrap()
+}
+
+#[test]
+fn everything_comes_back() {
+    let report = read(&sample::failing());
+    assert_eq!((report.schema, report.tool.as_str(), report.verdict.as_str()), (1, "cutover 0.1.0", "FAIL"));
+    assert_eq!(report.first.as_deref(), Some("2025-12-19T14:30:00Z"));
+    assert_eq!(report.feeds[1].address, "ws://127.0.0.1:8787/ws");
+    let positions = &report.features[1];
+    assert_eq!((positions.feature.as_str(), positions.interval_ns), ("positions", 10_000_000_000));
+    assert_eq!(positions.measures.findings["value_mismatch"], 26);
+    assert_eq!(positions.measures.fields[0].compared, 1204);
+    let values = positions.checks.iter().find(|c| c.check == "values-match").unwrap();
+    assert_eq!((values.verdict.as_str(), values.waived), ("FAIL", 2));
+    assert_eq!(positions.checks.iter().filter(|c| c.verdict == "not asked").count(), 4);
+    assert_eq!(report.findings.by_class["late"], 3);
+    assert_eq!(report.findings.episodes[0].streams, 4);
+    assert_eq!(report.findings.samples[0].rest_record, sample::mismatch().rest_record);
+    assert_eq!(report.waivers[0].owner, "ada");
+}
+
+#[test]
+fn what_was_not_measured_is_null() {
+    let mut outcome = sample::passing();
+    outcome.features[0].measures.drift = None;
+    outcome.features[1].measures.drift = Some(f64::NAN);
+    let report = read(&outcome);
+    let measures = &report.features[0].measures;
+    assert!(measures.drift.is_none() && report.features[1].measures.drift.is_none());
+    assert_eq!((measures.jitter.count, measures.jitter.p95_ns), (240, Some(320_000_000)));
+    assert_eq!((measures.delay.count, measures.delay.p50_ns), (0, None));
+    assert_eq!(measures.period_rest_ns, None);
+}
+
+#[test]
+fn fractions_have_a_fixed_number_of_digits() {
+    for (value, text) in [
+        (0.001_234_567_89, Some("0.00123457")),
+        (-0.02, Some("-0.02000000")),
+        (0.1 + 0.2, Some("0.30000000")),
+        (-1e-12, Some("0.00000000")),
+        (f64::NAN, None),
+        (f64::INFINITY, None),
+    ] {
+        assert_eq!(fraction(value).as_deref().map(RawValue::get), text);
+    }
+}
+
+#[test]
+fn hostile_text_survives_and_is_harmless() {
+    let outcome = sample::hostile();
+    let text = String::from_utf8(to_json(&outcome)).unwrap();
+    assert!(!text.chars().any(|c| is_control(c) && c != '\n'), "only line breaks between members");
+    assert_eq!(read(&outcome).findings.samples[0].stream, &*outcome.samples[0].stream);
+    assert_eq!(read(&outcome).findings.samples[0].rest_record, outcome.samples[0].rest_record);
+}
+
+#[test]
+fn the_same_outcome_gives_the_same_bytes() {
+    assert_eq!(to_json(&sample::failing()), to_json(&sample::failing()));
+}
