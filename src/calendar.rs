@@ -1,6 +1,17 @@
 //! Market sessions (SPEC §3 `[market]`): when is a market open, in UTC, from data compiled in.
 //!
-//! Never a guess: a question beyond what the data covers is answered with `Unknown`.
+//! Owns the lookups on a resolved calendar; `definition` turns local wall times into it, `shipped` holds the
+//! data compiled in. Intervals are half-open and instants UTC; local time appears only while a calendar is
+//! read and printed. Never a guess: a question beyond what the data covers is answered with `Unknown`.
+
+pub mod definition;
+pub mod shipped;
+
+#[cfg(test)]
+mod tests;
+
+pub use definition::{Definition, Hours, Segment, Wall};
+pub use shipped::{Shipped, find, names, shipped};
 
 use crate::model::{Span, Timestamp};
 
@@ -17,7 +28,42 @@ pub enum CalendarKind {
     /// One endless session.
     Always,
     /// Open segments, sorted, not overlapping, half-open `[open, close)`, within `covered` (half-open too).
-    Sessions { segments: Vec<(Timestamp, Timestamp)>, covered: (Timestamp, Timestamp) },
+    /// Segments that touch are one; `sessions` holds the same time cut into trading sessions.
+    Sessions {
+        segments: Vec<(Timestamp, Timestamp)>,
+        covered: (Timestamp, Timestamp),
+        sessions: Vec<Session>,
+    },
+}
+
+/// One trading session: the segments that belong to one trade date, e.g. both sides of a lunch break.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// The trade date, as days since 1970-01-01. A session that opens on Sunday evening is Monday's.
+    pub day: i64,
+    /// In order, never empty.
+    pub segments: Vec<(Timestamp, Timestamp)>,
+    /// A half day, a late open, a weekend session: not by the template.
+    pub special: bool,
+}
+
+impl Session {
+    pub fn open(&self) -> Timestamp {
+        self.segments.first().map_or(Timestamp::MIN, |segment| segment.0)
+    }
+
+    pub fn close(&self) -> Timestamp {
+        self.segments.last().map_or(Timestamp::MIN, |segment| segment.1)
+    }
+}
+
+/// A boundary between open and closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MarketEvent {
+    Open,
+    BreakStart,
+    BreakEnd,
+    Close,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,4 +146,75 @@ impl CalendarRule {
             CalendarKind::Sessions { covered, .. } => covered.0 <= from && to < covered.1,
         }
     }
+
+    /// A calendar of plain segments, each a session of its own (labelled by its opening day in UTC).
+    pub fn of_segments(
+        name: &str,
+        segments: Vec<(Timestamp, Timestamp)>,
+        covered: (Timestamp, Timestamp),
+    ) -> CalendarRule {
+        let sessions = segments
+            .iter()
+            .map(|segment| Session { day: utc_day(segment.0), segments: vec![*segment], special: false })
+            .collect();
+        CalendarRule { name: name.into(), kind: CalendarKind::Sessions { segments, covered, sessions } }
+    }
+
+    /// The trading sessions that meet `[from, to)`, whole ones; of `24/7`, the UTC days.
+    pub fn sessions(&self, from: Timestamp, to: Timestamp) -> Vec<Session> {
+        if to <= from {
+            return Vec::new();
+        }
+        match &self.kind {
+            CalendarKind::Always => (utc_day(from)..=utc_day(Timestamp(to.0 - 1))).map(utc_session).collect(),
+            CalendarKind::Sessions { sessions, .. } => {
+                let first = sessions.partition_point(|session| session.close() <= from);
+                sessions[first..].iter().take_while(|session| session.open() < to).cloned().collect()
+            }
+        }
+    }
+
+    /// The session whose span, breaks included, contains `t`.
+    pub fn session_at(&self, t: Timestamp) -> Option<Session> {
+        match &self.kind {
+            CalendarKind::Always => Some(utc_session(utc_day(t))),
+            CalendarKind::Sessions { sessions, .. } => {
+                let next = sessions.partition_point(|session| session.close() <= t);
+                sessions.get(next).filter(|session| session.open() <= t).cloned()
+            }
+        }
+    }
+
+    /// The first boundary strictly after `t`; `None` for `24/7` and beyond the horizon.
+    pub fn next_event(&self, t: Timestamp) -> Option<(Timestamp, MarketEvent)> {
+        let CalendarKind::Sessions { segments, .. } = &self.kind else { return None };
+        let (open, close) = *segments.get(segments.partition_point(|(_, close)| *close <= t))?;
+        if t < open {
+            let inside = self.session_at(open).is_some_and(|session| session.open() < open);
+            Some((open, if inside { MarketEvent::BreakEnd } else { MarketEvent::Open }))
+        } else {
+            let inside = self.session_at(close).is_some_and(|session| session.open() < close);
+            Some((close, if inside { MarketEvent::BreakStart } else { MarketEvent::Close }))
+        }
+    }
+
+    /// What the calendar knows, half-open; `None` where it knows everything.
+    pub fn covered(&self) -> Option<(Timestamp, Timestamp)> {
+        match &self.kind {
+            CalendarKind::Always => None,
+            CalendarKind::Sessions { covered, .. } => Some(*covered),
+        }
+    }
+}
+
+const NANOS_PER_DAY: i64 = 86_400_000_000_000;
+
+fn utc_day(t: Timestamp) -> i64 {
+    t.0.div_euclid(NANOS_PER_DAY)
+}
+
+/// A UTC day as a session of `24/7`, cut at the ends of time.
+fn utc_session(day: i64) -> Session {
+    let open = Timestamp(day.saturating_mul(NANOS_PER_DAY));
+    Session { day, segments: vec![(open, open + Span(NANOS_PER_DAY))], special: false }
 }

@@ -6,6 +6,7 @@
 pub mod builtin;
 pub mod expression;
 pub mod parse;
+mod spelling;
 
 pub use builtin::BUILTIN;
 pub use expression::Invariant;

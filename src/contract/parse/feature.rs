@@ -1,0 +1,440 @@
+//! `[[feature]]`: one thing that is cut over.
+//!
+//! Owns what the keys of a feature mean together: which need which, which have no effect beside which.
+
+use super::calendars::{Calendars, zone};
+use super::connection::{headers, method, path, pointer_or_report};
+use super::field::{self, Context};
+use super::reader::{At, Table, Text};
+use super::text::{is_word, placeholders};
+use super::{default_time_tolerance, limits, rows};
+use crate::calendar::CalendarRule;
+use crate::contract::expression::Invariant;
+use crate::contract::{
+    Align, Cadence, Feature, Field, FieldType, Limits, Pointer, RestFeed, Source, WsFeed, spelling,
+};
+use crate::model::Span;
+use std::sync::Arc;
+use toml::de::DeValue;
+
+const MAX_DELAY: Span = Span::from_secs(2);
+
+/// What holds where a feature says nothing.
+pub struct Defaults {
+    pub calendar: Arc<CalendarRule>,
+    pub time_tolerance: Option<Span>,
+    pub limits: Limits,
+}
+
+/// All features, or `None` when any is wrong.
+pub fn features(root: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) -> Option<Vec<Feature>> {
+    let tables = root.tables("feature");
+    if tables.is_empty() && !root.has("feature") {
+        root.error_at_head("no feature is declared; add a `[[feature]]`, as `cutover init` shows");
+        return None;
+    }
+    let mut names: Vec<String> = Vec::new();
+    let mut features = Vec::new();
+    for mut table in tables {
+        if let Some(name) = name(&table) {
+            table.name = format!("feature \"{}\"", name.value);
+            if names.contains(&name.value) {
+                table.error(name.at, &format!("a second feature is named `{}`; name it otherwise", name.raw));
+            }
+            names.push(name.value);
+        }
+        features.push(feature(&table, defaults, calendars));
+        table.finish();
+    }
+    features.into_iter().collect()
+}
+
+fn name(table: &Table<'_, '_>) -> Option<Text> {
+    let Some(text) = table.text("name") else { return table.lacking("name", "\"positions\"") };
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if text.value.is_empty() || !text.value.chars().all(plain) {
+        table.error(text.at, "a feature's name is made of letters, digits, `_`, `-` and `.`");
+        return None;
+    }
+    Some(text)
+}
+
+fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) -> Option<Feature> {
+    let name = table.text("name");
+    let flag = flag(table);
+    let align = align(table);
+    let interval = match table.duration("interval") {
+        Some(span) => Some(span.value),
+        None => table.lacking("interval", "\"10s\""),
+    };
+    let cadence = cadence(table);
+    let key = key(table);
+    let time = table.filled_text("time");
+    let calendar = match calendars.named(table, "calendar") {
+        Some(rule) => Some(rule),
+        None => (!table.has("calendar")).then(|| defaults.calendar.clone()),
+    };
+    let feature_zone = zone(table, "zone");
+    let rest = table.table("rest");
+    let ws = table.table("ws");
+    let rest_feed = match &rest {
+        Some(rest) => rest_feed(rest),
+        None => table.lacking("rest", "{ path = \"/api/…\", poll = \"10s\", records = \"/…\" }"),
+    };
+    let ws_feed = match &ws {
+        Some(ws) => ws_feed(ws),
+        None => table.lacking("ws", "{ type = \"…\", records = \"/data\" }"),
+    };
+    let context = Context {
+        align: align.unwrap_or(Align::Time),
+        zone: feature_zone.unwrap_or(chrono_tz::UTC),
+        in_rows: false,
+        key: key.as_ref().map(|key| names_of(key)).unwrap_or_default(),
+        time: time.as_ref().map(|time| time.value.clone()),
+        params: rest_feed.iter().flat_map(|rest| &rest.each).map(|(name, _)| name.clone()).collect(),
+        index_rest: rest_feed.as_ref().and_then(|rest| rest.index.clone()),
+        index_ws: ws_feed.as_ref().and_then(|ws| ws.index.clone()),
+    };
+    let field_table = table.table("fields");
+    let fields = match &field_table {
+        Some(inner) => field::fields(inner, &context),
+        None => table.lacking("fields", "{ account_id = { type = \"integer\" } }"),
+    };
+    let rows_table = table.table("rows");
+    let rows = rows_table.as_ref().map(|inner| rows::rows(inner, &context));
+    let whole_rows = rows.as_ref().and_then(Option::as_ref);
+    let row_fields = whole_rows.map(|rows| rows.fields.as_slice()).unwrap_or_default();
+    let invariants = match (&fields, &rows) {
+        (Some(fields), None | Some(Some(_))) => invariants(table, fields, row_fields),
+        _ => table.texts("invariants").map(|_| Vec::new()),
+    };
+    if let (Some(fields), Some(invariants)) = (&fields, &invariants) {
+        check_roles(table, &context, key.as_ref(), time.as_ref(), align, fields);
+        check_zone(table, fields, row_fields);
+        let lone = |on_rows| invariants.iter().filter(move |i| i.on_rows == on_rows).flat_map(Invariant::lone_fields);
+        if let Some(inner) = &field_table {
+            field::check_tolerances(inner, fields, &lone(false).collect::<Vec<_>>());
+        }
+        if let Some(inner) = rows_table.as_ref().and_then(|rows| rows.table("fields")) {
+            field::check_tolerances(&inner, row_fields, &lone(true).collect::<Vec<_>>());
+        }
+        if let (Some(rest_table), Some(rest)) = (&rest, &rest_feed) {
+            check_each(rest_table, rest, fields);
+        }
+        for (feed, index) in [(&rest, &context.index_rest), (&ws, &context.index_ws)] {
+            if let (Some(feed), Some(index)) = (feed, index) {
+                check_index(feed, index, fields);
+            }
+        }
+    }
+    let windows = windows(table, align, interval, defaults);
+    let limits = limits::of_feature(table, &defaults.limits, cadence);
+    let absent_or_good = |key: &str, good: bool| good || !table.has(key);
+    let invariants = if table.has("invariants") { invariants? } else { Vec::new() };
+    if !absent_or_good("zone", feature_zone.is_some()) || !absent_or_good("time", time.is_some()) {
+        return None;
+    }
+    Some(Feature {
+        name: name?.value.as_str().into(),
+        flag,
+        align: align?,
+        interval: interval?,
+        cadence,
+        key: names_of(&key?),
+        time: time.map(|time| time.value),
+        calendar: calendar?,
+        time_tolerance: windows.time_tolerance,
+        max_delay: windows.max_delay,
+        revise_for: windows.revise_for,
+        zone: feature_zone.unwrap_or(chrono_tz::UTC),
+        rest: rest_feed?,
+        ws: ws_feed?,
+        fields: fields?,
+        rows: match rows {
+            Some(rows) => Some(rows?),
+            None => None,
+        },
+        invariants,
+        limits,
+    })
+}
+
+fn flag(table: &Table<'_, '_>) -> String {
+    let Some(text) = table.filled_text("flag") else { return String::new() };
+    if !is_word(&text.value) {
+        table.error(text.at, &format!("`{}` cannot be an environment variable; use letters, digits and `_`", text.raw));
+    }
+    text.value
+}
+
+/// One of a few words.
+fn choice<T: Copy>(table: &Table<'_, '_>, key: &'static str, known: &[(&'static str, T)]) -> Option<T> {
+    let text = table.text(key)?;
+    let found = known.iter().find(|(name, _)| *name == text.value);
+    if found.is_none() {
+        let cure = spelling::cure(&text.value, known.iter().map(|(name, _)| *name));
+        table.error(text.at, &format!("`{}` is no {key}; {cure}", text.raw));
+    }
+    found.map(|(_, value)| *value)
+}
+
+fn align(table: &Table<'_, '_>) -> Option<Align> {
+    let known = [("time", Align::Time), ("arrival", Align::Arrival), ("bucket", Align::Bucket)];
+    match choice(table, "align", &known) {
+        Some(align) => Some(align),
+        None => table.lacking("align", "\"time\""),
+    }
+}
+
+fn cadence(table: &Table<'_, '_>) -> Cadence {
+    let known = [("periodic", Cadence::Periodic), ("on-change", Cadence::OnChange)];
+    choice(table, "cadence", &known).unwrap_or(Cadence::Periodic)
+}
+
+fn key(table: &Table<'_, '_>) -> Option<At<Vec<Text>>> {
+    let Some(list) = table.names("key") else { return table.lacking("key", "[\"account_id\"]") };
+    if list.value.is_empty() {
+        let message = "`key` is empty; name what tells records apart, or declare a constant such as \
+                       `feed = { type = \"string\", rest = \"'all'\", ws = \"'all'\" }`";
+        table.error(list.at, message);
+        return None;
+    }
+    Some(list)
+}
+
+fn names_of(list: &At<Vec<Text>>) -> Vec<String> {
+    list.value.iter().map(|text| text.value.clone()).collect()
+}
+
+struct Windows {
+    time_tolerance: Span,
+    max_delay: Span,
+    revise_for: Span,
+}
+
+fn windows(table: &Table<'_, '_>, align: Option<Align>, interval: Option<Span>, defaults: &Defaults) -> Windows {
+    let own_tolerance = table.span_or_zero("time_tolerance");
+    let max_delay = table.duration("max_delay");
+    let revise_for = table.span_or_zero("revise_for");
+    if align.is_some_and(|align| align != Align::Time) {
+        table.ineffective("time_tolerance", "only align = \"time\" pairs by event time");
+    }
+    if align == Some(Align::Arrival) {
+        table.ineffective("max_delay", "with align = \"arrival\" there is no event time to be late against");
+    }
+    if align.is_some_and(|align| align != Align::Bucket) {
+        table.ineffective("revise_for", "only a bucket (align = \"bucket\") is final and can be revised");
+    }
+    let interval = interval.unwrap_or(Span::from_secs(10));
+    if let Some(found) = &own_tolerance
+        && found.value >= interval
+    {
+        let message = format!("`time_tolerance` must be shorter than the interval ({interval}), or neighbours would pair");
+        table.error(found.at.clone(), &message);
+    }
+    // The file's own default is for all features, so it is cut to each one's interval rather than refused.
+    let shared = defaults.time_tolerance.map(|span| span.min(interval.half()));
+    Windows {
+        time_tolerance: own_tolerance
+            .map(|span| span.value)
+            .or(shared)
+            .unwrap_or_else(|| default_time_tolerance(interval)),
+        max_delay: max_delay.map_or(MAX_DELAY, |span| span.value),
+        revise_for: revise_for.map_or(Span::ZERO, |span| span.value),
+    }
+}
+
+fn rest_feed(table: &Table<'_, '_>) -> Option<RestFeed> {
+    let path = path(table);
+    let poll = match table.duration("poll") {
+        Some(span) => Some(span.value),
+        None => table.lacking("poll", "\"10s\""),
+    };
+    let feed = RestFeed {
+        path,
+        poll: poll.unwrap_or(Span::from_secs(1)),
+        records: records(table),
+        index: table.filled_text("index").map(|text| text.value),
+        each: each(table),
+        method: method(table, "GET"),
+        query: query(table),
+        headers: headers(table),
+    };
+    table.finish();
+    poll.map(|_| feed)
+}
+
+fn ws_feed(table: &Table<'_, '_>) -> Option<WsFeed> {
+    let kind = match table.filled_text("type") {
+        Some(text) => Some(text.value),
+        None => table.lacking("type", "\"positions\""),
+    };
+    let (records, index) = (records(table), table.filled_text("index").map(|text| text.value));
+    table.finish();
+    Some(WsFeed { kind: kind?, records, index })
+}
+
+fn records(table: &Table<'_, '_>) -> Pointer {
+    table.text("records").map(|text| pointer_or_report(table, &text)).unwrap_or_default()
+}
+
+/// `each = { account_id = [123, 456] }`
+fn each(table: &Table<'_, '_>) -> Vec<(String, Vec<serde_json::Value>)> {
+    let Some(inner) = table.table("each") else { return Vec::new() };
+    let mut each = Vec::new();
+    for (name, value) in inner.members() {
+        if !is_word(name.value) {
+            inner.error(name.at, &format!("parameter `{}` must be made of letters, digits and `_`", name.value));
+            continue;
+        }
+        let mut values: Vec<serde_json::Value> = Vec::new();
+        match value.get_ref() {
+            DeValue::Array(list) if !list.is_empty() => {
+                for item in list.iter() {
+                    if matches!(item.get_ref(), DeValue::Array(_) | DeValue::Table(_)) {
+                        inner.error(item.span(), "a parameter's values are strings, numbers or booleans");
+                        continue;
+                    }
+                    let Some(scalar) = inner.json(name.value, item) else { continue };
+                    if values.contains(&scalar) {
+                        inner.error(item.span(), &format!("a value of `{}` stands twice; keep one", name.value));
+                    }
+                    values.push(scalar);
+                }
+            }
+            _ => {
+                let message = format!("`{0}` needs a list of values, as in {0} = [123, 456]", name.value);
+                inner.error(value.span(), &message);
+            }
+        }
+        each.push((name.value.to_string(), values));
+    }
+    each
+}
+
+/// Values may be credentials, so they are never quoted in an error.
+fn query(table: &Table<'_, '_>) -> Vec<(String, String)> {
+    let Some(inner) = table.table("query").map(Table::tolerating_unset) else { return Vec::new() };
+    let mut query = Vec::new();
+    for (name, value) in inner.members() {
+        match inner.json(name.value, value) {
+            Some(serde_json::Value::String(text)) => query.push((name.value.to_string(), text)),
+            Some(scalar @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => {
+                query.push((name.value.to_string(), scalar.to_string()));
+            }
+            Some(_) => inner.error(value.span(), &format!("`{}` of a query is a string, a number or a boolean", name.value)),
+            None => {}
+        }
+    }
+    query
+}
+
+/// A parameter that changes no request has no effect, and one in a path that nobody declares cannot be filled.
+fn check_each(table: &Table<'_, '_>, rest: &RestFeed, fields: &[Field]) {
+    let in_path = placeholders(&rest.path);
+    let in_query: Vec<&str> = rest.query.iter().flat_map(|(_, value)| placeholders(value)).collect();
+    let declared = |name: &str| rest.each.iter().any(|(param, _)| param == name);
+    if let Some(path) = table.text("path")
+        && let Some(unknown) = in_path.iter().find(|name| !declared(name))
+    {
+        let known: Vec<&str> = rest.each.iter().map(|(name, _)| name.as_str()).collect();
+        let cure = spelling::cure(unknown, known);
+        table.error(path.at, &format!("`{{{unknown}}}` in `path` is no parameter of `each`; {cure}"));
+    }
+    let Some(inner) = table.table("each") else { return };
+    for (name, _) in &rest.each {
+        let in_field = fields.iter().any(|field| matches!(&field.rest, Source::Param(param) if param == name));
+        if !in_path.contains(&name.as_str()) && !in_query.contains(&name.as_str()) && !in_field {
+            inner.ineffective(name, &format!("neither `path` nor `query` has `{{{name}}}`, nor a field `@{name}`"));
+        }
+    }
+}
+
+fn check_index(table: &Table<'_, '_>, index: &str, fields: &[Field]) {
+    if fields.iter().any(|field| field.name == index) {
+        return;
+    }
+    if let Some(text) = table.text("index") {
+        let cure = spelling::cure(index, fields.iter().map(|field| field.name.as_str()));
+        table.error(text.at, &format!("`index` names unknown field `{}`; {cure}", text.raw));
+    }
+}
+
+/// Key and time: declared, of a fitting type, on both sides.
+fn check_roles(
+    table: &Table<'_, '_>,
+    context: &Context,
+    key: Option<&At<Vec<Text>>>,
+    time: Option<&Text>,
+    align: Option<Align>,
+    fields: &[Field],
+) {
+    for text in key.iter().flat_map(|key| &key.value) {
+        let Some(field) = declared(table, text, "key", fields) else { continue };
+        if field.kind == FieldType::Countdown {
+            table.error(text.at.clone(), &format!("countdown `{}` changes by itself and cannot be a key", text.raw));
+        }
+        if context.time.as_ref() == Some(&field.name) {
+            let message = format!("`{}` is `time` and part of `key`; then each version is a stream of its own", text.raw);
+            table.error(text.at.clone(), &message);
+        }
+    }
+    match (align, time) {
+        (Some(Align::Arrival), Some(_)) => {
+            let why = "align = \"arrival\" compares arrivals; with an event time on both sides use align = \"time\"";
+            table.ineffective("time", why);
+        }
+        (Some(align @ (Align::Time | Align::Bucket)), None) if !table.has("time") => {
+            let timestamps = fields.iter().find(|field| field.kind == FieldType::Timestamp);
+            let example = timestamps.map_or("timestamp", |field| field.name.as_str());
+            let message = format!(
+                "align = \"{}\" needs `time`, the field that carries the event time; add `time = \"{example}\"`, or use align = \"arrival\"",
+                align.name()
+            );
+            table.error_at_head(&message);
+        }
+        (_, Some(time)) => {
+            let Some(field) = declared(table, time, "time", fields) else { return };
+            if field.kind != FieldType::Timestamp {
+                let message = format!("`time` must be a timestamp, and `{}` is a {}", time.raw, field.kind.name());
+                table.error(time.at.clone(), &message);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn declared<'f>(table: &Table<'_, '_>, text: &Text, role: &str, fields: &'f [Field]) -> Option<&'f Field> {
+    let found = fields.iter().find(|field| field.name == text.value);
+    if found.is_none() {
+        let cure = spelling::cure(&text.value, fields.iter().map(|field| field.name.as_str()));
+        let message = format!("`{role}` names `{}`, which is not declared in `fields`; {cure}", text.raw);
+        table.error(text.at.clone(), &message);
+    }
+    found
+}
+
+fn check_zone(table: &Table<'_, '_>, fields: &[Field], row_fields: &[Field]) {
+    let timestamps = || fields.iter().chain(row_fields).filter(|field| field.kind == FieldType::Timestamp);
+    if timestamps().next().is_none() {
+        table.ineffective("zone", "no field is a timestamp");
+    }
+}
+
+fn invariants(table: &Table<'_, '_>, fields: &[Field], row_fields: &[Field]) -> Option<Vec<Invariant>> {
+    let Some(list) = table.names("invariants") else {
+        return (!table.has("invariants")).then(Vec::new);
+    };
+    let read: Vec<_> = list
+        .value
+        .iter()
+        .map(|text| match Invariant::parse(&text.value, fields, row_fields) {
+            Ok(invariant) => Some(invariant),
+            Err(fault) => {
+                table.error(text.inside(table, fault.at), &format!("invariant: {}", fault.message));
+                None
+            }
+        })
+        .collect();
+    read.into_iter().collect()
+}

@@ -1,0 +1,232 @@
+//! Which parts of a contract are credentials, and the text without them.
+//!
+//! Owns the law that a capture and an error message carry none: literal values of `headers`, `query` and
+//! `login.json`, user names and passwords in URLs and the query of the WebSocket's URL. `${NAME}` is no secret
+//! and stays; in a `query` so does a request parameter `{name}`.
+
+use super::text::is_word;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+const BLOT: &str = "***";
+
+/// Tables whose values are credentials, wherever they stand under `rest` and `ws`.
+const SECRET_TABLES: [&str; 3] = ["headers", "query", "json"];
+
+/// The text with each literal credential replaced in place, else byte for byte.
+pub fn recorded_text(text: &str, document: &DeTable<'_>) -> String {
+    let mut edits: Vec<(Range<usize>, String)> = Vec::new();
+    each_secret(document, &mut |span, value, params| edits.push((span, blotted(value, params))));
+    each_url(document, &mut |span, url| {
+        let masked = masked_url(url);
+        if masked != url {
+            edits.push((span, quoted(&masked)));
+        }
+    });
+    edits.sort_by_key(|(span, _)| span.start);
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    for (span, replacement) in edits {
+        if span.start < at || text.get(span.clone()).is_none() {
+            continue;
+        }
+        out.push_str(&text[at..span.start]);
+        out.push_str(&replacement);
+        at = span.end;
+    }
+    out.push_str(&text[at..]);
+    out
+}
+
+/// The byte ranges that an excerpt must not show.
+pub fn secret_spans(document: &DeTable<'_>) -> Vec<Range<usize>> {
+    let mut spans = Vec::new();
+    each_secret(document, &mut |span, value, params| {
+        if !matches!(value, DeValue::String(text) if blotted_text(text, params) == **text) {
+            spans.push(span);
+        }
+    });
+    each_url(document, &mut |span, url| {
+        if masked_url(url) != url {
+            spans.push(span);
+        }
+    });
+    spans
+}
+
+/// In a torn file tables cannot be told for sure, so all quoted text near credentials is suspect.
+pub fn suspect_spans(text: &str) -> Vec<Range<usize>> {
+    const WORDS: [&str; 9] =
+        ["headers", "login", "query", "json", "auth", "token", "pass", "secret", "://"];
+    let mut spans = Vec::new();
+    let (mut at, mut in_connection, mut braces) = (0, false, 0_i64);
+    for line in text.split_inclusive('\n') {
+        let lower = line.to_lowercase();
+        if line.trim_start().starts_with('[') && !line.contains('=') {
+            in_connection = ["rest", "ws", "login", "headers"].iter().any(|word| lower.contains(word));
+            braces = 0;
+        }
+        braces += line.matches('{').count() as i64 - line.matches('}').count() as i64;
+        if in_connection || braces > 0 || WORDS.iter().any(|word| lower.contains(word)) {
+            if let Some(quote) = line.find(['"', '\'']) {
+                spans.push(at + quote + 1..at + line.trim_end().len());
+            } else if !line.contains('=') {
+                // Perhaps the inside of a torn multi-line string.
+                spans.push(at..at + line.trim_end().len());
+            }
+        }
+        at += line.len();
+    }
+    spans
+}
+
+/// Told the value's place, the value, and whether request parameters may stand in it.
+type Visit<'v> = &'v mut dyn FnMut(Range<usize>, &DeValue<'_>, bool);
+
+fn each_secret(document: &DeTable<'_>, visit: Visit<'_>) {
+    for (key, value) in document.iter() {
+        match key.get_ref().as_ref() {
+            "rest" | "ws" => secrets_under(value, visit),
+            "feature" => {
+                for feature in items(value) {
+                    for side in ["rest", "ws"] {
+                        if let Some(feed) = member(feature, side) {
+                            secrets_under(feed, visit);
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A lone `[feature]` is an error, but its credentials are credentials.
+fn items<'v, 'i>(value: &'v Spanned<DeValue<'i>>) -> Vec<&'v Spanned<DeValue<'i>>> {
+    match value.get_ref() {
+        DeValue::Array(list) => list.iter().collect(),
+        _ => vec![value],
+    }
+}
+
+fn member<'v, 'i>(value: &'v Spanned<DeValue<'i>>, name: &str) -> Option<&'v Spanned<DeValue<'i>>> {
+    let table = value.get_ref().as_table()?;
+    table.iter().find(|(key, _)| key.get_ref().as_ref() == name).map(|(_, value)| value)
+}
+
+fn secrets_under(value: &Spanned<DeValue<'_>>, visit: Visit<'_>) {
+    let Some(table) = value.get_ref().as_table() else { return };
+    for (key, value) in table.iter() {
+        match key.get_ref().as_ref() {
+            name if SECRET_TABLES.contains(&name) => each_leaf(value, name == "query", visit),
+            "login" => secrets_under(value, visit),
+            _ => {}
+        }
+    }
+}
+
+fn each_leaf(value: &Spanned<DeValue<'_>>, params: bool, visit: Visit<'_>) {
+    match value.get_ref() {
+        DeValue::Table(table) => table.iter().for_each(|(_, value)| each_leaf(value, params, visit)),
+        DeValue::Array(list) => list.iter().for_each(|value| each_leaf(value, params, visit)),
+        leaf => visit(value.span(), leaf, params),
+    }
+}
+
+fn each_url(document: &DeTable<'_>, visit: &mut dyn FnMut(Range<usize>, &str)) {
+    for (key, value) in document.iter() {
+        let url = match key.get_ref().as_ref() {
+            "rest" => member(value, "base_url"),
+            "ws" => member(value, "url"),
+            _ => None,
+        };
+        if let Some(url) = url
+            && let Some(text) = url.get_ref().as_str()
+        {
+            visit(url.span(), text);
+        }
+    }
+}
+
+fn blotted(value: &DeValue<'_>, params: bool) -> String {
+    match value {
+        DeValue::String(text) => quoted(&blotted_text(text, params)),
+        _ => quoted(BLOT),
+    }
+}
+
+/// Blots what stands between references: `Bearer ${TOKEN}` becomes `***${TOKEN}`.
+fn blotted_text(text: &str, params: bool) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, reference, after)) = next_reference(rest, params) {
+        if !before.is_empty() {
+            out.push_str(BLOT);
+        }
+        out.push_str(reference);
+        rest = after;
+    }
+    if !rest.is_empty() || out.is_empty() {
+        out.push_str(BLOT);
+    }
+    out
+}
+
+/// The first `${NAME}` (or, among `params`, `{name}`) with what stands before and after it.
+fn next_reference(text: &str, params: bool) -> Option<(&str, &str, &str)> {
+    text.char_indices().filter(|(_, c)| *c == '{').find_map(|(open, _)| {
+        let close = open + text[open..].find('}')?;
+        let variable = text[..open].ends_with('$');
+        let start = if variable { open - 1 } else { open };
+        let known = is_word(&text[open + 1..close]) && (variable || params);
+        known.then(|| (&text[..start], &text[start..=close], &text[close + 1..]))
+    })
+}
+
+/// Without user name, password and the values of the query.
+fn masked_url(url: &str) -> String {
+    let (head, query) = match url.split_once('?') {
+        Some((head, query)) => (head, Some(query)),
+        None => (url, None),
+    };
+    let mut out = match head.split_once("://") {
+        Some((scheme, rest)) => {
+            let authority_end = rest.find('/').unwrap_or(rest.len());
+            match rest[..authority_end].rfind('@') {
+                Some(at) => format!("{scheme}://{}{}", blotted_text(&rest[..at], false), &rest[at..]),
+                None => head.to_string(),
+            }
+        }
+        None => head.to_string(),
+    };
+    if let Some(query) = query {
+        let pairs: Vec<String> = query
+            .split('&')
+            .map(|pair| match pair.split_once('=') {
+                Some((name, value)) if !value.is_empty() => format!("{name}={}", blotted_text(value, false)),
+                _ => pair.to_string(),
+            })
+            .collect();
+        out.push('?');
+        out.push_str(&pairs.join("&"));
+    }
+    out
+}
+
+/// A TOML basic string.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
