@@ -96,6 +96,12 @@ impl BucketState {
         self.buckets.get_mut(i)
     }
 
+    /// Judged missing, and not heard of since.
+    pub fn is_missing(&self, event: Timestamp) -> bool {
+        let place = self.buckets.binary_search_by_key(&event, |b| b.event);
+        place.is_ok_and(|i| self.buckets[i].missing && self.buckets[i].ws.is_none())
+    }
+
     fn is_forgotten(&self, event: Timestamp) -> bool {
         self.forgotten.is_some_and(|f| event <= f)
     }

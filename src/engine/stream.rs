@@ -52,6 +52,8 @@ pub struct Stream {
     align: AlignState,
     /// REST versions first shown since the last tick.
     news: Vec<News>,
+    /// A bar was judged missing since the last tick.
+    missed_since_tick: bool,
     gaps: Vec<PendingGap>,
     next_gap: u64,
     delays: Delays,
@@ -141,6 +143,7 @@ impl Stream {
             unknown_since: None,
             align,
             news: Vec::new(),
+            missed_since_tick: false,
             gaps: Vec::new(),
             next_gap: 0,
             delays: Delays::default(),
@@ -174,7 +177,7 @@ impl Stream {
         self.ws_in_hours += u64::from(cx.feature.calendar.segment_at(at).is_some());
         self.ws_first.get_or_insert(at);
         self.inspect_ws(cx, at, event, content);
-        if let Some(event) = event {
+        if let Some(event) = event.filter(|e| !self.judged_missing(*e)) {
             self.delay(cx, at, event, first_after_open);
         }
         self.order(cx, at, event);
@@ -206,6 +209,11 @@ impl Stream {
             }
             None => self.last_ws = Some((at, content.clone())),
         }
+    }
+
+    /// A bar that was judged missing tells by itself that it is late.
+    fn judged_missing(&self, event: Timestamp) -> bool {
+        matches!(&self.align, AlignState::Bucket(state) if state.is_missing(event))
     }
 
     fn inspect_ws(&mut self, cx: &mut Context<'_>, at: Timestamp, event: Option<Timestamp>, content: &Content) {
@@ -333,6 +341,7 @@ impl Stream {
         }
         if arrived.tick {
             self.last_tick = Some(at);
+            self.missed_since_tick = false;
             match version {
                 VersionId::Event(event) => {
                     self.news.retain(|n| matches!(n.version, VersionId::Event(e) if e > event));
@@ -357,7 +366,8 @@ impl Stream {
     /// unless REST had shown the later end's long before it came.
     fn lies_within(&self, cx: &Context<'_>, news: &News, silence: &Silence) -> bool {
         let SilenceKind::Step { before, after } = silence.kind else { return true };
-        let early = news.received < silence.to - cx.settle();
+        // A bar forms on REST long before its last message comes.
+        let early = cx.feature.align != Align::Bucket && news.received < silence.to - cx.settle();
         match (news.version, before, after) {
             (VersionId::Event(e), VersionId::Event(b), VersionId::Event(a)) => {
                 let tolerance = cx.feature.time_tolerance;
@@ -386,9 +396,9 @@ impl Stream {
         }
     }
 
-    /// Ticks missed at the head or at the tail. A bar is due only where REST showed one.
+    /// Ticks missed at the head or at the tail. A bar is due only where REST showed one that never came.
     fn tell_silence(&mut self, cx: &mut Context<'_>, silence: Silence) {
-        if cx.feature.align == Align::Bucket && self.news.is_empty() {
+        if cx.feature.align == Align::Bucket && !self.missed_since_tick {
             cx.counts.sparse += 1;
         } else {
             self.tell_gap(cx, silence);
@@ -599,7 +609,9 @@ impl Stream {
             (AlignState::Time(state), Task::Stale(n)) => state.judge_stale(n, &mut self.remarks),
             (AlignState::Arrival(state), Task::Pending(n)) => state.judge(cx, &label, n, &mut self.remarks),
             (AlignState::Bucket(state), Task::Bucket(event)) => {
-                if let Some(tick) = state.judge(cx, &label, event, &mut self.remarks) {
+                let tick = state.judge(cx, &label, event, &mut self.remarks);
+                self.missed_since_tick |= state.is_missing(event);
+                if let Some(tick) = tick {
                     self.bucket_tick(cx, tick);
                 }
             }
@@ -637,6 +649,7 @@ impl Stream {
             self.tell_silence(cx, silence);
         }
         self.news.clear();
+        self.missed_since_tick = false;
     }
 
     /// The run ends. `opened`: when the connection that is still open was opened.

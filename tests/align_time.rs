@@ -1,0 +1,323 @@
+//! SPEC §5.2: both sides carry the event time.
+
+mod common;
+
+use common::{HEAD, Script, contract, stamp};
+use cutover::model::{Class, ClosedBy, Verdict};
+
+fn balances() -> std::sync::Arc<cutover::contract::Contract> {
+    with_interval("10s")
+}
+
+fn with_interval(interval: &str) -> std::sync::Arc<cutover::contract::Contract> {
+    contract(&format!(
+        r#"{HEAD}
+[[feature]]
+name = "balance"
+align = "time"
+interval = "{interval}"
+key = ["id"]
+time = "ts"
+rest = {{ path = "/b", poll = "10s", records = "/accounts" }}
+ws = {{ type = "balance", records = "/data" }}
+[feature.fields]
+id = {{ type = "integer" }}
+cash = {{ type = "decimal", tolerance = "0.005" }}
+ts = {{ type = "timestamp" }}
+"#
+    ))
+}
+
+fn rest_body(event: f64, cash: &str) -> String {
+    format!(r#"{{"accounts":[{{"id":1,"cash":{cash},"ts":"{}"}}]}}"#, stamp(event))
+}
+
+fn ws_body(event: f64, cash: &str) -> String {
+    format!(r#"{{"type":"balance","data":{{"id":1,"cash":{cash},"ts":"{}"}}}}"#, stamp(event))
+}
+
+/// `n` intervals: version k is born at 10k and pushed 50 ms later, REST is polled at 10k + 4.
+fn clean(n: u32) -> Script {
+    let mut script = Script::new(&balances());
+    script.open(0.0);
+    for k in 0..n {
+        add(&mut script, k, Some("100.00"), Some("100.00"));
+    }
+    script
+}
+
+fn add(script: &mut Script, k: u32, rest: Option<&str>, ws: Option<&str>) {
+    let t = f64::from(k) * 10.0 + 1.0;
+    if let Some(cash) = ws {
+        script.ws(t + 0.05, ws_body(t, cash));
+    }
+    if let Some(cash) = rest {
+        script.rest(t + 4.0, t + 4.1, "balance", rest_body(t, cash));
+    }
+}
+
+#[test]
+fn equal_feeds_pass() {
+    let told = clean(12).end(125.0).run();
+    assert_eq!(told.lines(), Vec::<String>::new());
+    assert_eq!(told.outcome.features[0].measures.pairs, 12);
+    assert_eq!(told.outcome.verdict, Verdict::Pass);
+}
+
+#[test]
+fn a_difference_is_one_finding_with_both_values() {
+    let mut script = clean(10);
+    add(&mut script, 10, Some("100.00"), Some("100.01"));
+    add(&mut script, 11, Some("100.00"), Some("100.005"));
+    let told = script.end(125.0).run();
+    assert_eq!(told.lines(), ["value_mismatch id=1 cash"]);
+    let finding = told.first(Class::ValueMismatch);
+    assert_eq!((finding.rest.as_str(), finding.ws.as_str(), finding.delta.as_str()), ("100.00", "100.01", "+0.01"));
+    assert_eq!(told.verdict("values-match"), Verdict::Fail);
+    assert_eq!(told.verdict("no-gaps"), Verdict::Pass);
+}
+
+#[test]
+fn any_message_of_the_event_time_may_be_the_equal_one() {
+    let mut script = clean(10);
+    script.ws(101.02, ws_body(101.0, "99.00")).ws(101.9, ws_body(101.0, "100.00"));
+    script.rest(105.0, 105.1, "balance", rest_body(101.0, "100.00"));
+    let told = script.end(113.0).run();
+    assert_eq!(told.count(Class::ValueMismatch), 0);
+}
+
+#[test]
+fn a_version_that_never_came_is_missing_and_a_gap() {
+    let mut script = clean(6);
+    add(&mut script, 6, Some("100.00"), None);
+    for k in 7..12 {
+        add(&mut script, k, Some("100.00"), Some("100.00"));
+    }
+    let told = script.end(125.0).run();
+    assert_eq!(told.lines(), ["missing_on_ws id=1", "gap id=1"]);
+    assert_eq!(told.verdict("no-gaps"), Verdict::Fail);
+    assert_eq!(told.verdict("values-match"), Verdict::Pass);
+    assert!(told.first(Class::Gap).detail.ends_with("missed=1"), "{}", told.first(Class::Gap).detail);
+}
+
+#[test]
+fn the_websocket_may_come_up_to_a_settle_after_rest_and_no_later() {
+    for (delay, missing) in [(1.9, 0), (2.0, 0), (2.1, 1)] {
+        let mut script = clean(10);
+        script.rest(101.1, 101.2, "balance", rest_body(101.0, "100.00"));
+        script.ws(101.2 + delay, ws_body(101.0, "100.00"));
+        add(&mut script, 11, Some("100.00"), Some("100.00"));
+        let told = script.end(125.0).run();
+        assert_eq!(told.count(Class::MissingOnWs), missing, "{delay}");
+    }
+}
+
+#[test]
+fn nothing_is_missing_that_was_born_before_we_listened() {
+    let mut script = Script::new(&balances());
+    // REST shows a version for long, then the connection opens; its next version comes.
+    script.rest(0.5, 0.6, "balance", rest_body(-8.0, "1")).open(0.7);
+    script.rest(2.0, 2.1, "balance", rest_body(2.0, "1"));
+    script.rest(10.5, 10.6, "balance", rest_body(2.0, "1"));
+    let told = script.end(20.0).run();
+    assert_eq!(told.count(Class::MissingOnWs), 0);
+    assert_eq!(told.outcome.features[0].measures.unjudged_head, 2);
+}
+
+#[test]
+fn what_is_missed_during_a_drop_stands_and_says_so() {
+    let mut script = clean(4);
+    script.close(40.0, ClosedBy::Network);
+    add(&mut script, 4, Some("100.00"), None);
+    script.event(45.0, cutover::model::Event::WsOpen { conn: 0 });
+    for k in 5..12 {
+        add(&mut script, k, Some("100.00"), Some("100.00"));
+    }
+    let told = script.end(125.0).run();
+    assert_eq!(told.lines(), ["connection_drop", "missing_on_ws id=1"]);
+    assert!(told.first(Class::MissingOnWs).during_drop);
+    assert_eq!(told.verdict("no-drops"), Verdict::Fail);
+}
+
+#[test]
+fn rest_undersamples_without_a_finding() {
+    let mut script = Script::new(&with_interval("1s"));
+    script.open(0.0);
+    for k in 0..120 {
+        let t = 1.0 + f64::from(k);
+        script.ws(t + 0.05, ws_body(t, &format!("{k}")));
+        if k % 10 == 5 {
+            script.rest(t + 0.5, t + 0.6, "balance", rest_body(t, &format!("{k}")));
+        }
+    }
+    let told = script.end(122.0).run();
+    assert_eq!(told.lines(), Vec::<String>::new());
+}
+
+#[test]
+fn a_stale_poll_is_a_remark() {
+    let mut script = clean(10);
+    script.rest(98.9, 99.0, "balance", rest_body(81.0, "100.00"));
+    // Within a settle of the next version nobody can tell.
+    script.rest(99.5, 99.9, "balance", rest_body(81.0, "100.00")).ws(101.05, ws_body(101.0, "100.00"));
+    let told = script.end(104.0).run();
+    assert_eq!(told.lines(), Vec::<String>::new());
+    assert_eq!(told.first(Class::RestStale).detail, "1 times");
+}
+
+#[test]
+fn order_and_repetition() {
+    let mut script = clean(10);
+    script.ws(101.05, ws_body(101.0, "100.00")).ws(101.2, ws_body(101.0, "100.00"));
+    script.ws(111.05, ws_body(111.0, "100.00")).ws(112.0, ws_body(91.0, "100.00"));
+    script.rest(115.0, 115.1, "balance", rest_body(111.0, "100.00"));
+    let told = script.end(120.0).run();
+    assert_eq!(told.lines(), ["duplicate id=1", "out_of_order id=1"]);
+    assert_eq!(told.verdict("no-gaps"), Verdict::Fail);
+}
+
+#[test]
+fn a_late_version_is_a_warning() {
+    let mut script = clean(40);
+    script.ws(401.05 + 2.5, ws_body(401.0, "100.00"));
+    script.rest(405.0, 405.1, "balance", rest_body(401.0, "100.00"));
+    let told = script.end(412.0).run();
+    assert_eq!(told.lines(), ["late id=1"]);
+    assert_eq!(told.first(Class::Late).delta, "2.5s");
+}
+
+#[test]
+fn a_frozen_feed_is_told_once() {
+    let mut script = clean(6);
+    for k in 6..12 {
+        let t = f64::from(k) * 10.0 + 1.0;
+        script.ws(t + 0.05, ws_body(51.0, "100.00"));
+        script.rest(t + 4.0, t + 4.1, "balance", rest_body(t, "100.00"));
+    }
+    let told = script.end(121.0).run();
+    assert_eq!(told.count(Class::Frozen), 1);
+    assert_eq!(told.count(Class::Duplicate), 0);
+    assert!(told.count(Class::MissingOnWs) >= 4);
+}
+
+#[test]
+fn other_number_text_other_order_and_strings_are_equal() {
+    let mut script = clean(10);
+    let body = format!(r#"{{"type":"balance","data":{{"ts":"{}","cash":"1.0000e2","id":"1"}}}}"#, stamp(101.0));
+    script.ws(101.05, body).rest(105.0, 105.1, "balance", rest_body(101.0, "100.00"));
+    let told = script.end(112.0).run();
+    assert_eq!(told.lines(), Vec::<String>::new());
+    let finding = told.first(Class::TypeDiffers);
+    assert_eq!((finding.field.as_str(), finding.detail.as_str()), ("cash", "1 times"));
+}
+
+#[test]
+fn fields_that_lack() {
+    let mut script = clean(10);
+    script.ws(101.05, format!(r#"{{"type":"balance","data":{{"id":1,"ts":"{}"}}}}"#, stamp(101.0)));
+    script.ws(111.05, format!(r#"{{"type":"balance","data":{{"id":1,"cash":null,"ts":"{}"}}}}"#, stamp(111.0)));
+    script.ws(121.05, format!(r#"{{"type":"balance","data":{{"id":1,"cash":"NaN","ts":"{}"}}}}"#, stamp(121.0)));
+    script.ws(131.05, r#"{"type":"balance","data":{"id":1,"cash":5}}"#);
+    script.ws(131.06, r#"{"type":"balance","data":{"cash":5}}"#);
+    for k in 10..13 {
+        add(&mut script, k, Some("100.00"), None);
+    }
+    let told = script.end(134.0).run();
+    assert_eq!(
+        told.lines(),
+        [
+            "missing_field id=1 cash",
+            "null_field id=1 cash",
+            "wrong_type id=1 cash",
+            "missing_field id=1 ts",
+            "missing_field id",
+        ]
+    );
+    assert_eq!(told.verdict("required-fields"), Verdict::Fail);
+    assert_eq!(told.verdict("values-match"), Verdict::Pass);
+}
+
+#[test]
+fn frames_that_cannot_be_read() {
+    let mut script = clean(10);
+    script.ws_text(101.0, "not json").ws(101.1, r#"{"type":"balance","data":5}"#);
+    script.ws(101.2, r#"{"type":"balance","data":[]}"#).ws(101.3, r#"{"type":"news"}"#).ws(101.4, "[1]");
+    script.ws(101.5, r#"{"type":"heartbeat"}"#);
+    script.ws(101.6, r#"{"type":"balance","data":{"id":1,"id":1}}"#);
+    script.ws(101.7, format!(r#"{{"type":"balance","x":{}{},"data":[]}}"#, "[".repeat(128), "]".repeat(128)));
+    script.ws(101.8, format!(r#"{{"type":"balance","x":{}{},"data":[]}}"#, "[".repeat(127), "]".repeat(127)));
+    let told = script.end(105.0).run();
+    assert_eq!(
+        told.lines(),
+        ["malformed", "malformed", "unknown_type", "unknown_type", "malformed", "malformed"]
+    );
+    assert_eq!(told.outcome.connection.ignored_frames, 1);
+}
+
+#[test]
+fn a_key_that_rest_never_shows_is_a_warning() {
+    let mut script = clean(10);
+    for k in 0..10 {
+        let t = 2.0 + 10.0 * f64::from(k);
+        script.ws(t, format!(r#"{{"type":"balance","data":{{"id":2,"cash":1,"ts":"{}"}}}}"#, stamp(t)));
+    }
+    let told = script.end(104.0).run();
+    assert_eq!(told.lines(), ["unknown_stream id=2"]);
+    assert_eq!(told.outcome.verdict, Verdict::Pass);
+}
+
+#[test]
+fn a_stream_that_never_comes_fails_messages_seen() {
+    let mut script = Script::new(&balances());
+    script.open(0.0);
+    for k in 0..12 {
+        add(&mut script, k, Some("1"), None);
+    }
+    let told = script.end(125.0).run();
+    assert_eq!(told.verdict("messages-seen"), Verdict::Fail);
+    assert_eq!(told.verdict("no-gaps"), Verdict::Fail);
+    assert_eq!(told.verdict("values-match"), Verdict::Inconclusive);
+}
+
+#[test]
+fn vacuous_runs_never_pass() {
+    let nothing = Script::new(&balances()).end(100.0).run();
+    let only_open = Script::new(&balances()).open(0.0).end(100.0).run();
+    let mut only_rest = Script::new(&balances());
+    let mut only_ws = Script::new(&balances());
+    only_ws.open(0.0);
+    for k in 0..12 {
+        add(&mut only_rest, k, Some("1"), None);
+        add(&mut only_ws, k, None, Some("1"));
+    }
+    for told in [nothing, only_open, only_rest.end(125.0).run(), only_ws.end(125.0).run()] {
+        assert_ne!(told.outcome.verdict, Verdict::Pass);
+        for check in ["messages-seen", "interval-match", "no-gaps", "values-match"] {
+            assert_ne!(told.verdict(check), Verdict::Pass, "{check}");
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_run_never_passes_no_drops() {
+    let told = clean(12).run();
+    assert!(told.outcome.interrupted);
+    assert_eq!(told.verdict("no-drops"), Verdict::Inconclusive);
+    assert_eq!(told.verdict("values-match"), Verdict::Pass);
+}
+
+#[test]
+fn drift_of_three_percent_fails() {
+    for (stretch, verdict) in [(1.0, Verdict::Pass), (1.015, Verdict::Pass), (1.03, Verdict::Fail), (0.97, Verdict::Fail)] {
+        let mut script = Script::new(&balances());
+        script.open(0.0);
+        for k in 0..20 {
+            let t = 1.0 + 10.0 * stretch * f64::from(k);
+            script.ws(t + 0.05, ws_body(t, "1"));
+            script.rest(t + 1.0, t + 1.1, "balance", rest_body(t, "1"));
+        }
+        let told = script.end(1.0 + 10.0 * stretch * 19.0 + 4.0).run();
+        assert_eq!(told.verdict("interval-match"), verdict, "{stretch}");
+        assert_eq!(told.verdict("no-gaps"), Verdict::Pass, "{stretch}");
+    }
+}

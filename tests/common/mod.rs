@@ -1,0 +1,188 @@
+//! Runs written down as scripts: what was seen when, in seconds after the start; what followed.
+#![allow(dead_code)]
+
+use cutover::checks::{Provenance, conclude};
+use cutover::contract::{Contract, parse};
+use cutover::engine::Engine;
+use cutover::model::{
+    Class, ClosedBy, EndReason, Event, Finding, Observation, Outcome, Payload, Severity, Start, Timestamp, Verdict,
+};
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex};
+
+/// 2025-12-19T14:30:00Z
+pub const START: i64 = 1_766_154_600_000_000_000;
+
+pub fn at(seconds: f64) -> Timestamp {
+    Timestamp(START + (seconds * 1e6).round() as i64 * 1_000)
+}
+
+/// The instant as servers write it.
+pub fn stamp(seconds: f64) -> String {
+    at(seconds).to_string()
+}
+
+pub fn contract(text: &str) -> Arc<Contract> {
+    let parsed = parse("test.toml", text, &|_| None, false);
+    Arc::new(parsed.unwrap_or_else(|errors| panic!("{}", errors.iter().map(|e| e.render()).collect::<String>())))
+}
+
+/// The head that every test contract shares.
+pub const HEAD: &str = r#"
+version = 1
+[rest]
+base_url = "http://127.0.0.1:1"
+timeout = "5s"
+[ws]
+url = "ws://127.0.0.1:1/ws"
+type = "/type"
+ignore_types = ["heartbeat"]
+[market]
+calendar = "24/7"
+[timing]
+settle = "2s"
+"#;
+
+pub struct Script {
+    contract: Arc<Contract>,
+    events: Vec<(Timestamp, u64, Event<'static>)>,
+    flags: Vec<(String, bool)>,
+}
+
+pub struct Told {
+    pub findings: Vec<Finding>,
+    pub outcome: Outcome,
+}
+
+impl Script {
+    pub fn new(contract: &Arc<Contract>) -> Script {
+        Script { contract: contract.clone(), events: Vec::new(), flags: Vec::new() }
+    }
+
+    pub fn event(&mut self, seconds: f64, event: Event<'static>) -> &mut Script {
+        let sequence = self.events.len() as u64;
+        self.events.push((at(seconds), sequence, event));
+        self
+    }
+
+    pub fn open(&mut self, seconds: f64) -> &mut Script {
+        self.event(seconds, Event::WsOpen { conn: 0 })
+    }
+
+    pub fn close(&mut self, seconds: f64, by: ClosedBy) -> &mut Script {
+        self.event(seconds, Event::WsClose { conn: 0, code: 1006, reason: Cow::Borrowed(""), by })
+    }
+
+    pub fn ws(&mut self, seconds: f64, body: impl Into<String>) -> &mut Script {
+        let text: String = body.into();
+        let payload = Payload::Json { text: text.clone().into(), binary: false };
+        self.event(seconds, Event::Ws { conn: 0, bytes: text.len() as u64, payload })
+    }
+
+    pub fn ws_text(&mut self, seconds: f64, text: &str) -> &mut Script {
+        let payload = Payload::Text(text.to_string().into());
+        self.event(seconds, Event::Ws { conn: 0, bytes: text.len() as u64, payload })
+    }
+
+    /// A poll sent and answered.
+    pub fn rest(&mut self, sent: f64, received: f64, feature: &'static str, body: impl Into<String>) -> &mut Script {
+        self.rest_with(sent, received, feature, "{}", body)
+    }
+
+    pub fn rest_with(
+        &mut self,
+        sent: f64,
+        received: f64,
+        feature: &'static str,
+        params: &'static str,
+        body: impl Into<String>,
+    ) -> &mut Script {
+        let text: String = body.into();
+        let event = Event::Rest {
+            sent_at: at(sent),
+            feature: feature.into(),
+            params: params.into(),
+            status: 200,
+            bytes: text.len() as u64,
+            payload: Payload::Json { text: text.into(), binary: false },
+        };
+        self.event(received, event)
+    }
+
+    pub fn end(&mut self, seconds: f64) -> &mut Script {
+        self.event(seconds, Event::End { reason: EndReason::Done })
+    }
+
+    pub fn flag(&mut self, name: &str, on: bool) -> &mut Script {
+        self.flags.push((name.to_string(), on));
+        self
+    }
+
+    pub fn observations(&self) -> Vec<Observation<'static>> {
+        let mut events = self.events.clone();
+        events.sort_by_key(|(at, sequence, _)| (*at, *sequence));
+        let start = Start { capture: 1, tool: "cutover test".into(), flags: self.flags.clone(), ..Start::default() };
+        let first = events.first().map_or(at(0.0), |e| e.0.min(at(0.0)));
+        let begin = Observation { at: first, event: Event::Start(Box::new(start)) };
+        std::iter::once(begin).chain(events.into_iter().map(|(at, _, event)| Observation { at, event })).collect()
+    }
+
+    /// Runs it; and runs it again with `advance` called between all observations, which must change nothing.
+    pub fn run(&self) -> Told {
+        let told = fold(&self.contract, &self.observations(), false);
+        let again = fold(&self.contract, &self.observations(), true);
+        assert_eq!(told.findings, again.findings, "advance changed the findings");
+        assert_eq!(told.outcome, again.outcome, "advance changed the outcome");
+        told
+    }
+}
+
+pub fn fold(contract: &Arc<Contract>, observations: &[Observation<'_>], advance: bool) -> Told {
+    let findings = Arc::new(Mutex::new(Vec::new()));
+    let kept = findings.clone();
+    let mut engine = Engine::new(contract.clone(), Box::new(move |f: &Finding| kept.lock().unwrap().push(f.clone())));
+    let mut before: Option<Timestamp> = None;
+    for observation in observations {
+        if let (true, Some(before)) = (advance, before) {
+            for part in 1..=3 {
+                engine.advance(Timestamp(before.0 + (observation.at.0 - before.0) / 3 * part));
+            }
+            engine.advance(observation.at);
+        }
+        engine.observe(observation).unwrap();
+        before = Some(observation.at);
+    }
+    engine.finish();
+    let outcome = conclude(&engine, Provenance { tool: "cutover test".into(), ..Provenance::default() });
+    drop(engine);
+    let findings = std::mem::take(&mut *findings.lock().unwrap());
+    Told { findings, outcome }
+}
+
+impl Told {
+    /// `class stream row field` of each finding above info, in order.
+    pub fn lines(&self) -> Vec<String> {
+        self.at_least(Severity::Warn)
+    }
+
+    pub fn at_least(&self, severity: Severity) -> Vec<String> {
+        let line = |f: &Finding| {
+            [f.class.name(), &f.stream, &f.row, &f.field].iter().filter(|p| !p.is_empty()).copied().collect::<Vec<_>>().join(" ")
+        };
+        self.findings.iter().filter(|f| f.severity >= severity).map(line).collect()
+    }
+
+    pub fn count(&self, class: Class) -> usize {
+        self.findings.iter().filter(|f| f.class == class).count()
+    }
+
+    pub fn first(&self, class: Class) -> &Finding {
+        self.findings.iter().find(|f| f.class == class).unwrap_or_else(|| panic!("no {class} in {:?}", self.lines()))
+    }
+
+    /// The verdict of one check of the only feature.
+    pub fn verdict(&self, check: &str) -> Verdict {
+        let result = self.outcome.features[0].checks.iter().find(|c| c.check == check && c.verdict.is_some());
+        result.and_then(|c| c.verdict).unwrap_or_else(|| panic!("{check} was not asked"))
+    }
+}
