@@ -247,13 +247,10 @@ impl<R: BufRead> Reader<R> {
     fn read_line(&mut self) -> Result<Option<(bool, bool)>, CaptureError> {
         let mut bytes = std::mem::take(&mut self.text).into_bytes();
         bytes.clear();
-        let read = loop {
-            match self.input.read_until(b'\n', &mut bytes) {
-                Ok(_) => break Ok(()),
-                // A compressed capture that was torn ends so: what came before it still counts.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break Ok(()),
-                Err(error) => break Err(error),
-            }
+        let read = match self.input.read_until(b'\n', &mut bytes) {
+            // A compressed capture that was torn ends so: what came before it still counts.
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
+            _ => Ok(()),
         };
         if let Err(error) = read {
             self.finished = true;

@@ -44,8 +44,21 @@ pub(super) struct Session {
     plan: Option<Plan>,
     secrets: Secrets,
     token: RwLock<Token>,
-    /// When a login was last tried. Held while one is under way.
-    tried: tokio::sync::Mutex<Option<Instant>>,
+    /// The last try. Held while one is under way.
+    last: tokio::sync::Mutex<Option<Attempt>>,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    at: Instant,
+    /// Why it gave no token.
+    failure: Option<Failure>,
+}
+
+impl Attempt {
+    fn is_recent(&self) -> bool {
+        self.at.elapsed() < RETRY_AFTER
+    }
 }
 
 #[derive(Debug)]
@@ -76,17 +89,15 @@ impl Session {
             None => None,
             Some(login) => Some(Plan::new(contract, login, base, client)?),
         };
-        Ok(Session { plan, secrets, token: RwLock::default(), tried: tokio::sync::Mutex::default() })
+        Ok(Session { plan, secrets, token: RwLock::default(), last: tokio::sync::Mutex::default() })
     }
 
     /// The first login. Only a refusal is an error.
     pub(super) async fn begin(&self) -> Result<(), LoginError> {
         let Some(plan) = &self.plan else { return Ok(()) };
-        let mut tried = self.tried.lock().await;
-        *tried = Some(Instant::now());
-        match self.log_in(plan).await {
-            Ok(()) | Err(Trouble::Unanswered(_)) => Ok(()),
+        match self.try_now(plan, &mut *self.last.lock().await).await {
             Err(Trouble::Refused(error)) => Err(error),
+            Ok(()) | Err(Trouble::Unanswered(_)) => Ok(()),
         }
     }
 
@@ -100,44 +111,39 @@ impl Session {
     }
 
     async fn first_token(&self, plan: &Plan) -> Result<Token, Failure> {
-        let mut tried = self.tried.lock().await;
-        let token = self.present();
-        if token.header.is_some() {
-            return Ok(token);
+        let mut last = self.last.lock().await;
+        let is_due = last.as_ref().is_none_or(|last| !last.is_recent());
+        if self.present().header.is_none() && is_due {
+            let _ = self.try_now(plan, &mut last).await;
         }
-        if tried.is_some_and(|tried| tried.elapsed() < RETRY_AFTER) {
-            return Err(failure(Failure {
-                error: "connect",
-                status: None,
-                detail: "not logged in yet; the last try failed".to_string(),
-            }));
-        }
-        *tried = Some(Instant::now());
-        match self.log_in(plan).await {
-            Ok(()) => Ok(self.present()),
-            Err(Trouble::Unanswered(trouble)) => Err(failure(trouble)),
-            Err(Trouble::Refused(error)) => {
-                Err(Failure { error: "status", status: error.status(), detail: error.to_string() })
-            }
+        match last.as_ref().and_then(|last| last.failure.clone()) {
+            Some(failure) => Err(failure),
+            None => Ok(self.present()),
         }
     }
 
     /// Logs in again after a token of `generation` was refused, unless somebody just has.
     pub(super) async fn renew(&self, generation: u64) {
         let Some(plan) = &self.plan else { return };
-        let mut tried = self.tried.lock().await;
+        let mut last = self.last.lock().await;
         let is_renewed = self.present().generation != generation;
-        if is_renewed || tried.is_some_and(|tried| tried.elapsed() < RETRY_AFTER) {
+        if is_renewed || last.as_ref().is_some_and(Attempt::is_recent) {
             return;
         }
-        *tried = Some(Instant::now());
-        match self.log_in(plan).await {
+        match self.try_now(plan, &mut last).await {
             Ok(()) => tracing::info!("logged in again after a 401"),
-            Err(Trouble::Unanswered(failure)) => {
-                tracing::warn!("could not log in again: {}", self.secrets.mask(&failure.detail));
+            Err(trouble) => {
+                let detail = self.secrets.mask(&trouble.failure().detail);
+                tracing::warn!("could not log in again after a 401: {detail}");
             }
-            Err(Trouble::Refused(error)) => tracing::warn!("could not log in again: {error}"),
         }
+    }
+
+    async fn try_now(&self, plan: &Plan, last: &mut Option<Attempt>) -> Result<(), Trouble> {
+        let at = Instant::now();
+        let result = self.log_in(plan).await;
+        *last = Some(Attempt { at, failure: result.as_ref().err().map(Trouble::failure) });
+        result
     }
 
     fn present(&self) -> Token {
@@ -205,15 +211,20 @@ impl Plan {
     }
 }
 
-impl LoginError {
-    fn status(&self) -> Option<u16> {
+impl Trouble {
+    /// As the polls record it that could not be sent.
+    fn failure(&self) -> Failure {
         match self {
-            LoginError::Refused { status, .. } => Some(*status),
-            LoginError::NoToken { .. } => None,
+            Trouble::Unanswered(failure) => {
+                Failure { detail: format!("could not log in: {}", failure.detail), ..failure.clone() }
+            }
+            Trouble::Refused(error) => {
+                let status = match error {
+                    LoginError::Refused { status, .. } => Some(*status),
+                    LoginError::NoToken { .. } => None,
+                };
+                Failure { error: "status", status, detail: error.to_string() }
+            }
         }
     }
-}
-
-fn failure(failure: Failure) -> Failure {
-    Failure { detail: format!("could not log in: {}", failure.detail), ..failure }
 }
