@@ -1,1 +1,24 @@
-//! (room)
+//! The living feeds, put in line: what is seen is stamped, recorded, then judged (laws 2 and 3).
+//!
+//! Owns sockets, the run's clock, and files of captures. One sequencer is the only door through
+//! which an observation reaches the capture and the judge; each source has a file of its own and
+//! reaches the sequencer over one bounded queue. Must not: conclude anything from what came in.
+
+mod body;
+pub mod clock;
+pub mod file;
+mod proxy;
+mod queue;
+mod redact;
+mod rest;
+mod secret;
+pub mod sequencer;
+mod tls;
+mod websocket;
+
+pub use clock::Clock;
+pub use file::{CaptureSink, create_capture, open_capture};
+pub use proxy::{ProxyError, ProxySettings};
+pub use rest::LoginError;
+pub use secret::shown_url;
+pub use sequencer::{Judge, RunEnd, RunError, RunSettings, run};

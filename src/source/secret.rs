@@ -1,0 +1,124 @@
+//! Credentials: where they stand, and keeping them out of captures, logs and messages.
+
+use crate::contract::Contract;
+use serde_json::Value;
+use std::sync::{Arc, RwLock};
+use url::Url;
+
+/// Shorter texts stand by chance in any message; masking them would hide more than it protects.
+const SHORTEST: usize = 4;
+
+/// Query values are mostly words such as `json` or `USA`; tokens are longer.
+const SHORTEST_QUERY: usize = 8;
+
+/// Their values are no secrets, and often stand in the very messages that must stay readable.
+const PUBLIC_HEADERS: [&str; 6] =
+    ["accept", "accept-language", "cache-control", "content-type", "origin", "user-agent"];
+
+const MASK: &str = "***";
+
+/// A URL without user, password, query and fragment: what may be shown and recorded.
+pub fn shown_url(text: &str) -> String {
+    match Url::parse(text) {
+        Ok(mut url) => {
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+            url.set_query(None);
+            url.set_fragment(None);
+            url.to_string()
+        }
+        // What cannot be read cannot be cleaned; nothing of it is shown.
+        Err(_) => "(not a URL)".to_string(),
+    }
+}
+
+/// Masks the known credentials of a run in texts that servers and libraries wrote.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Secrets(Arc<RwLock<Vec<String>>>);
+
+impl Secrets {
+    /// The header values, query values, user infos and login data of a contract.
+    pub(super) fn of(contract: &Contract) -> Secrets {
+        let secrets = Secrets::default();
+        let features = contract.features.iter().flat_map(|feature| &feature.rest.headers);
+        for (name, value) in contract.rest.headers.iter().chain(&contract.ws.headers).chain(features) {
+            if !PUBLIC_HEADERS.iter().any(|public| name.eq_ignore_ascii_case(public)) {
+                secrets.add(value);
+            }
+        }
+        for (_, value) in contract.features.iter().flat_map(|feature| &feature.rest.query) {
+            secrets.add_query(value);
+        }
+        for text in [&contract.rest.base_url, &contract.ws.url] {
+            if let Ok(url) = Url::parse(text) {
+                url.query_pairs().for_each(|(_, value)| secrets.add_query(&value));
+                secrets.add(url.username());
+                secrets.add(url.password().unwrap_or_default());
+            }
+        }
+        if let Some(json) = contract.rest.login.as_ref().and_then(|login| login.json.as_ref()) {
+            secrets.add_strings(json);
+        }
+        secrets
+    }
+
+    /// One more secret, such as a token that a login gave.
+    pub(super) fn add(&self, secret: &str) {
+        // `Bearer abc` in a header: servers tend to repeat the `abc` alone.
+        let last_word = secret.rsplit(' ').next().unwrap_or(secret);
+        let mut known = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for text in [secret, last_word] {
+            if text.len() >= SHORTEST && !known.iter().any(|other| other == text) {
+                known.push(text.to_string());
+            }
+        }
+        // The longest first, so that no part of one is left when a shorter one stands inside it.
+        known.sort_by_key(|text| std::cmp::Reverse(text.len()));
+    }
+
+    fn add_query(&self, value: &str) {
+        if value.len() >= SHORTEST_QUERY {
+            self.add(value);
+        }
+    }
+
+    fn add_strings(&self, value: &Value) {
+        match value {
+            Value::String(text) => self.add(text),
+            Value::Array(items) => items.iter().for_each(|item| self.add_strings(item)),
+            Value::Object(members) => members.values().for_each(|member| self.add_strings(member)),
+            _ => {}
+        }
+    }
+
+    /// `text` with all known secrets masked.
+    pub(super) fn mask(&self, text: &str) -> String {
+        let known = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.iter().fold(text.to_string(), |text, secret| text.replace(secret, MASK))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_shown_without_credentials() {
+        for (url, expect) in [
+            ("wss://u:p@h:99/ws/?token=abc#x", "wss://h:99/ws/"),
+            ("http://127.0.0.1:8787", "http://127.0.0.1:8787/"),
+            ("token=abc", "(not a URL)"),
+        ] {
+            assert_eq!(shown_url(url), expect);
+        }
+    }
+
+    #[test]
+    fn known_secrets_are_masked_wherever_they_stand() {
+        let secrets = Secrets::default();
+        secrets.add("Bearer eyJhbGciOi");
+        secrets.add("eyJh");
+        secrets.add("no");
+        assert_eq!(secrets.mask("no token eyJhbGciOi for Bearer eyJhbGciOi"), "no token *** for ***");
+    }
+}

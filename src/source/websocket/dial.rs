@@ -1,0 +1,333 @@
+//! Opens one connection: address, proxy, TLS, handshake.
+//!
+//! An own dial, because it must take the same route as the REST client (proxy, roots), tell which
+//! step failed, and name nothing secret while doing so.
+
+use super::wire::{Transport, Wire};
+use crate::contract::WsSettings;
+use crate::source::body::base64;
+use crate::source::rest::USER_AGENT;
+use crate::source::sequencer::{SetupError, Wiring};
+use crate::source::tls::client_config;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use rustls::pki_types::ServerName;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::http::header::{
+    AUTHORIZATION, CONTENT_TYPE, LOCATION, USER_AGENT as AGENT,
+};
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Response};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use url::{Host, Url};
+
+/// For name, address and proxy: longer than a TCP connect with two lost packets (1 + 2 s).
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// For TLS, and for the upgrade: servers that start a worker for it take seconds, not more.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// When the next address of a name is tried besides the first (RFC 8305).
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+
+/// An answer of a proxy to CONNECT; it has a status line and some headers.
+const MOST_PROXY_ANSWER: usize = 8 * 1024;
+
+/// Twice what a busy stream sends in a scheduler's slice; more only adds memory.
+const READ_BUFFER: usize = 128 * 1024;
+
+/// Beyond what we ever send at once; a peer that does not read must not fill our memory.
+const MOST_UNSENT: usize = 1024 * 1024;
+
+/// What is shown of a refusal's body.
+const MOST_SHOWN: usize = 120;
+
+pub(super) type Socket = WebSocketStream<Wire>;
+
+/// Why there is no connection: `kind` is the capture's word for the step that failed.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct DialError {
+    pub(super) kind: &'static str,
+    pub(super) status: Option<u16>,
+    pub(super) detail: String,
+}
+
+impl DialError {
+    fn new(kind: &'static str, detail: impl ToString) -> DialError {
+        DialError { kind, status: None, detail: detail.to_string() }
+    }
+}
+
+pub(super) struct Dialler {
+    host: String,
+    port: u16,
+    proxy: Option<Url>,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    request: Request,
+    config: WebSocketConfig,
+}
+
+impl Dialler {
+    pub(super) fn new(wiring: &Wiring) -> Result<Dialler, SetupError> {
+        let ws = &wiring.contract.ws;
+        let url = parse_url(&ws.url)?;
+        let host = match url.host() {
+            Some(Host::Domain(name)) => name.to_string(),
+            Some(Host::Ipv4(address)) => address.to_string(),
+            Some(Host::Ipv6(address)) => address.to_string(),
+            None => return Err(bad_url("it names no host")),
+        };
+        let is_tls = url.scheme() == "wss";
+        let tls = if is_tls { Some(connector(ws, &host)?) } else { None };
+        Ok(Dialler {
+            port: url.port_or_known_default().unwrap_or(if is_tls { 443 } else { 80 }),
+            proxy: wiring.proxies.for_url(&url).cloned(),
+            request: request(&url, &ws.headers)?,
+            config: limits(ws),
+            host,
+            tls,
+        })
+    }
+
+    pub(super) async fn dial(&self) -> Result<Socket, DialError> {
+        let stream = match timeout(CONNECT_TIMEOUT, self.reach()).await {
+            Ok(reached) => reached?,
+            Err(_) => return Err(DialError::new("connect", format!("not within {CONNECT_TIMEOUT:?}"))),
+        };
+        let _ = stream.set_nodelay(true);
+        let transport = match &self.tls {
+            None => Box::new(stream) as Box<dyn Transport>,
+            Some((connector, name)) => {
+                match timeout(HANDSHAKE_TIMEOUT, connector.connect(name.clone(), stream)).await {
+                    Ok(Ok(stream)) => Box::new(stream),
+                    Ok(Err(error)) => return Err(DialError::new("tls", error)),
+                    Err(_) => return Err(DialError::new("tls", format!("not within {HANDSHAKE_TIMEOUT:?}"))),
+                }
+            }
+        };
+        self.upgrade(Wire::new(transport)).await
+    }
+
+    /// A TCP stream to the server, through the proxy if there is one.
+    async fn reach(&self) -> Result<TcpStream, DialError> {
+        let Some(proxy) = &self.proxy else { return connect(&self.host, self.port).await };
+        let host = proxy.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let stream = connect(host, proxy.port_or_known_default().unwrap_or(80)).await;
+        let through = |error: DialError| DialError { detail: format!("proxy: {}", error.detail), ..error };
+        self.tunnel(proxy, stream.map_err(through)?).await.map_err(through)
+    }
+
+    /// Asks the proxy for a way through (RFC 9110, CONNECT).
+    async fn tunnel(&self, proxy: &Url, mut stream: TcpStream) -> Result<TcpStream, DialError> {
+        let failed = |error: io::Error| DialError::new("connect", error);
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let target = format!("{host}:{}", self.port);
+        let mut ask = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
+        if let Some(credentials) = credentials(proxy) {
+            ask.push_str(&format!("Proxy-Authorization: Basic {credentials}\r\n"));
+        }
+        ask.push_str("\r\n");
+        stream.write_all(ask.as_bytes()).await.map_err(failed)?;
+        let mut answer = Vec::new();
+        // Byte by byte: what follows the headers belongs to the server behind the proxy.
+        while !answer.ends_with(b"\r\n\r\n") {
+            if answer.len() >= MOST_PROXY_ANSWER {
+                return Err(DialError::new("connect", "the answer to CONNECT is too long"));
+            }
+            answer.push(stream.read_u8().await.map_err(failed)?);
+        }
+        let status = std::str::from_utf8(&answer).ok().and_then(|text| text.split(' ').nth(1)?.parse().ok());
+        match status {
+            Some(200..=299) => Ok(stream),
+            _ => Err(DialError { kind: "connect", status, detail: "CONNECT was refused".to_string() }),
+        }
+    }
+
+    async fn upgrade(&self, wire: Wire) -> Result<Socket, DialError> {
+        let mut request = self.request.clone();
+        // A fresh key for each connection; the crate makes one where a request is made from a URI.
+        if let Ok(fresh) = self.request.uri().clone().into_client_request()
+            && let Some(key) = fresh.headers().get("sec-websocket-key")
+        {
+            request.headers_mut().insert("sec-websocket-key", key.clone());
+        }
+        let shaken = timeout(HANDSHAKE_TIMEOUT, client_async_with_config(request, wire, Some(self.config)));
+        match shaken.await {
+            Err(_) => Err(DialError::new("handshake", format!("no answer within {HANDSHAKE_TIMEOUT:?}"))),
+            Ok(Err(Error::Http(response))) => Err(refused(&response)),
+            Ok(Err(error)) => Err(DialError::new("handshake", error)),
+            Ok(Ok((socket, response))) => match response.headers().get("sec-websocket-extensions") {
+                None => Ok(socket),
+                // The crate does not check this; reading on would give garbage (RFC 6455, 4.1).
+                Some(_) => Err(DialError {
+                    kind: "handshake",
+                    status: Some(response.status().as_u16()),
+                    detail: "the server chose an extension that was not offered".to_string(),
+                }),
+            },
+        }
+    }
+}
+
+impl std::fmt::Debug for Dialler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The request holds credentials.
+        f.debug_struct("Dialler").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+/// Connects to the first address of a name that answers, IPv6 and IPv4 in the resolver's order.
+async fn connect(host: &str, port: u16) -> Result<TcpStream, DialError> {
+    let failed = |error: io::Error| DialError::new("connect", error);
+    let addresses: Vec<SocketAddr> = lookup_host((host, port)).await.map_err(failed)?.collect();
+    let mut attempts = FuturesUnordered::new();
+    for (index, address) in addresses.into_iter().enumerate() {
+        attempts.push(async move {
+            sleep(NEXT_ADDRESS_AFTER * index as u32).await;
+            TcpStream::connect(address).await
+        });
+    }
+    let mut last = DialError::new("connect", "the host has no address");
+    while let Some(attempt) = attempts.next().await {
+        match attempt {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = failed(error),
+        }
+    }
+    Err(last)
+}
+
+fn parse_url(text: &str) -> Result<Url, SetupError> {
+    let url = Url::parse(text).map_err(|error| bad_url(&error.to_string()))?;
+    match url.scheme() {
+        "ws" | "wss" => Ok(url),
+        other => Err(bad_url(&format!("its scheme is `{other}`; it must be ws or wss"))),
+    }
+}
+
+fn bad_url(reason: &str) -> SetupError {
+    SetupError::Url { place: "url of [ws]".to_string(), reason: reason.to_string() }
+}
+
+fn connector(ws: &WsSettings, host: &str) -> Result<(TlsConnector, ServerName<'static>), SetupError> {
+    let config =
+        client_config(&ws.tls, &[b"http/1.1"]).map_err(|error| SetupError::Tls { place: "[ws]", error })?;
+    let name = ServerName::try_from(host.to_string()).map_err(|error| bad_url(&error.to_string()))?;
+    Ok((TlsConnector::from(Arc::new(config)), name))
+}
+
+/// The upgrade request: the URL without user and fragment, the contract's headers as they stand.
+fn request(url: &Url, headers: &[(String, String)]) -> Result<Request, SetupError> {
+    let mut plain = url.clone();
+    let _ = plain.set_username("");
+    let _ = plain.set_password(None);
+    plain.set_fragment(None);
+    let mut request = plain.as_str().into_client_request().map_err(|error| bad_url(&error.to_string()))?;
+    let map = request.headers_mut();
+    map.insert(AGENT, HeaderValue::from_static(USER_AGENT));
+    if let Some(credentials) = credentials(url) {
+        let value = HeaderValue::from_str(&format!("Basic {credentials}"));
+        map.insert(AUTHORIZATION, value.map_err(|error| bad_url(&error.to_string()))?);
+    }
+    for (name, value) in headers {
+        let failed = |reason: &str| SetupError::Header {
+            place: "[ws]".to_string(),
+            name: name.clone(),
+            reason: reason.to_string(),
+        };
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| failed("this is no header name"))?;
+        let value = HeaderValue::from_str(value)
+            .map_err(|_| failed("its value holds line breaks or other control codes"))?;
+        map.insert(header, value);
+    }
+    Ok(request)
+}
+
+/// User and password of a URL for Basic authentication.
+fn credentials(url: &Url) -> Option<String> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decoded = |text: &str| percent_decoded(text);
+    let mut pair = decoded(url.username());
+    pair.push(b':');
+    pair.extend(decoded(url.password().unwrap_or_default()));
+    Some(base64(&pair))
+}
+
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut position = 0;
+    while let Some(byte) = bytes.get(position) {
+        let hex = text.get(position + 1..position + 3).filter(|_| *byte == b'%');
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(decoded) => {
+                out.push(decoded);
+                position += 3;
+            }
+            None => {
+                out.push(*byte);
+                position += 1;
+            }
+        }
+    }
+    out
+}
+
+/// All limits stated, because the crate's defaults are either too large or none at all.
+fn limits(ws: &WsSettings) -> WebSocketConfig {
+    let most = usize::try_from(ws.max_message).unwrap_or(usize::MAX);
+    let longest = ws.subscribe.iter().map(String::len).max().unwrap_or(0);
+    let mut config = WebSocketConfig::default();
+    config.read_buffer_size = READ_BUFFER;
+    // Zero: what we send is small and must go at once.
+    config.write_buffer_size = 0;
+    config.max_write_buffer_size = MOST_UNSENT.saturating_add(longest);
+    config.max_message_size = Some(most);
+    config.max_frame_size = Some(most);
+    config.accept_unmasked_frames = false;
+    config
+}
+
+/// The server answered, but not with an upgrade: status, kind of body, and how it begins.
+fn refused(response: &Response<Option<Vec<u8>>>) -> DialError {
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let mut detail = header(CONTENT_TYPE).unwrap_or("no content type").to_string();
+    if header(LOCATION).is_some() {
+        detail.push_str("; a redirect, not followed");
+    }
+    let body = response.body().as_deref().unwrap_or_default();
+    let text = String::from_utf8_lossy(body);
+    let shown: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST_SHOWN).collect();
+    if !shown.trim().is_empty() {
+        detail.push_str("; ");
+        detail.push_str(shown.trim());
+    }
+    DialError { kind: "handshake", status: Some(response.status().as_u16()), detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_of_a_url_become_a_header_and_leave_the_request() {
+        let url = parse_url("wss://us%40er:p%3Ass@h/ws/?token=t#f").unwrap();
+        let request = request(&url, &[("Origin".to_string(), "https://o".to_string())]).unwrap();
+        assert_eq!(request.uri().to_string(), "wss://h/ws/?token=t");
+        assert_eq!(request.headers()["authorization"], format!("Basic {}", base64(b"us@er:p:ss")).as_str());
+        assert_eq!(request.headers()["origin"], "https://o");
+        assert_eq!(request.headers()["host"], "h");
+        assert!(parse_url("http://h").unwrap_err().to_string().contains("must be ws or wss"));
+    }
+}

@@ -1,0 +1,7 @@
+//! The sources over real sockets on port 0: what ends up in the capture for each thing a server
+//! can do. No test sleeps to be right: each waits for an observation, with a generous limit.
+
+mod rest;
+mod runs;
+mod support;
+mod websocket;
