@@ -7,6 +7,7 @@ pub mod arguments;
 pub mod console;
 pub mod exit;
 pub mod folder;
+pub mod judging;
 pub mod live;
 pub mod logging;
 pub mod results;

@@ -177,13 +177,23 @@ impl Engine {
         }
     }
 
-    /// No more observations: a run without its `end` was interrupted.
-    pub fn finish(&mut self) {
+    /// A capture is read to its end: without an `end` of its own its run was interrupted.
+    pub fn end_of_capture(&mut self) {
         match (self.run.last, self.run.running) {
             (Some(last), true) => self.end(last, true),
             (None, _) => self.run.interrupted = true,
             _ => {}
         }
+    }
+
+    /// The watermark: the newest observation.
+    pub fn last_at(&self) -> Option<Timestamp> {
+        self.run.last
+    }
+
+    /// No more observations: a run without its `end` was interrupted.
+    pub fn finish(&mut self) {
+        self.end_of_capture();
         self.connection.rtt = self.rtt.quantiles();
         for feature in &mut self.features {
             feature.finish(&mut self.ledger);

@@ -3,11 +3,19 @@
 
 use super::arguments::{Format, ReportArguments, phase};
 use super::console::Console;
-use super::exit::Exit;
-use super::folder::Place;
-use crate::model::Phase;
+use super::exit::{Exit, WrongUse};
+use super::folder::{Place, run_name};
+use super::judging::{Judged, Judging, load_contract, narrow, read_contract};
+use super::results::RunReport;
+use crate::capture::{LineError, Reader, ReaderOptions, decode_slow};
+use crate::contract::Contract;
+use crate::model::{Event, Observation, Phase, Start, Timestamp};
+use crate::source::open_capture;
+use anyhow::Context;
 use clap::Args;
-use std::path::PathBuf;
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -72,6 +80,109 @@ impl Arguments {
 }
 
 pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
-    let _ = (settings, console);
-    anyhow::bail!("could not replay: this build cannot read captures yet")
+    let first = Recording::open(&settings.captures[0], settings.skip_damaged)?;
+    let (mut contract, own) = contract(&settings, &first)?;
+    narrow(&mut contract, &settings.features)?;
+    let short: String = contract.sha256.chars().take(8).collect();
+    let report = RunReport::start(&settings.place, &run_name(first.began, &short))?;
+    let mut judging = Judging::new(Arc::new(contract), report);
+    let mut damaged = 0;
+    let mut digests = Vec::new();
+    let mut other_contract = false;
+    let mut ended: Option<Timestamp> = None;
+    let mut next = Some(first);
+    for (i, path) in settings.captures.iter().enumerate() {
+        let recording = match next.take() {
+            Some(recording) => recording,
+            None => Recording::open(path, settings.skip_damaged)?,
+        };
+        if let Some(ended) = ended.filter(|ended| recording.began < *ended) {
+            let message = format!(
+                "{} begins at {}, before {} ends at {ended}; give captures in the order of time, none twice",
+                path.display(),
+                recording.began,
+                settings.captures[i - 1].display(),
+            );
+            return Err(WrongUse(message).into());
+        }
+        other_contract |= recording.contract_sha256.as_deref().is_some_and(|sha| sha != own);
+        let read = recording.fold(&mut judging)?;
+        ended = judging.engine.last_at();
+        damaged += read.skipped;
+        digests.push(read.sha256);
+    }
+    let judged = Judged { phases: &settings.phases, other_contract, damaged };
+    judging.finish(digests, judged, settings.format, console)
+}
+
+/// The contract to judge by, and its digest: the one given, else the first capture's own, else the
+/// built-in one.
+fn contract(settings: &Settings, first: &Recording) -> anyhow::Result<(Contract, String)> {
+    let contract = match (&settings.contract, &first.start) {
+        (Some(path), _) => load_contract(Some(path), false)?,
+        (None, Some(start)) if !start.contract.is_empty() => {
+            let name = format!("the contract in line 1 of {}", first.path.display());
+            // A recording that carries a wrong contract is damaged, not wrongly used.
+            let mut contract = read_contract(&name, &start.contract, false).map_err(|e| anyhow::anyhow!("{e}"))?;
+            // The digest is over the file as it was, before credentials were masked.
+            contract.sha256.clone_from(&start.contract_sha256);
+            contract
+        }
+        _ => load_contract(None, false)?,
+    };
+    let sha256 = contract.sha256.clone();
+    Ok((contract, sha256))
+}
+
+/// One capture, opened and its first line read.
+struct Recording {
+    path: PathBuf,
+    reader: Reader<Box<dyn BufRead + Send>>,
+    start: Option<Start>,
+    began: Timestamp,
+    contract_sha256: Option<String>,
+}
+
+/// What is known of a capture once it is read.
+struct Read {
+    skipped: u64,
+    sha256: String,
+}
+
+impl Recording {
+    fn open(path: &Path, skip_damaged: bool) -> anyhow::Result<Recording> {
+        let could_not = || format!("could not read {}", path.display());
+        let input = open_capture(path).with_context(could_not)?;
+        let mut reader = Reader::new(input, ReaderOptions { skip_damaged });
+        let started = reader.read_start().with_context(could_not)?;
+        let began = started.as_ref().map_or(Timestamp(0), |(at, _)| *at);
+        let start = started.map(|(_, start)| start);
+        let contract_sha256 = start.as_ref().map(|s| s.contract_sha256.clone()).filter(|s| !s.is_empty());
+        Ok(Recording { path: path.into(), reader, start, began, contract_sha256 })
+    }
+
+    fn fold(mut self, judging: &mut Judging) -> anyhow::Result<Read> {
+        let could_not = || format!("could not read {}", self.path.display());
+        if let Some(start) = self.start {
+            let observation = Observation { at: self.began, event: Event::Start(Box::new(start)) };
+            // A start has no body to be damaged.
+            let _ = judging.engine.observe(&observation);
+        }
+        while let Some(line) = self.reader.next() {
+            let line = line.with_context(could_not)?;
+            if judging.engine.observe(&line.observation).is_ok() {
+                continue;
+            }
+            // Another writer may have put members behind the body.
+            let damage = match decode_slow(line.text) {
+                Ok(observation) if judging.engine.observe(&observation).is_ok() => continue,
+                Ok(_) => LineError::NotJson("its body is no JSON".into()),
+                Err(damage) => damage,
+            };
+            self.reader.damaged(damage).with_context(could_not)?;
+        }
+        // Without its `end` the run was interrupted, whatever follows in another capture.
+        judging.engine.end_of_capture();
+        Ok(Read { skipped: self.reader.skipped(), sha256: self.reader.sha256() })
+    }
 }

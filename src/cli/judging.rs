@@ -1,0 +1,118 @@
+//! Owns what live runs and replays share: the contract they judge by, and the engine with its
+//! findings streamed into the report. Must not read feeds or files of captures.
+
+use super::console::{Console, variable};
+use super::exit::{Exit, WrongUse, wrong_contract};
+use super::results::RunReport;
+use crate::checks::{Provenance, conclude};
+use crate::contract::{BUILTIN, Contract, parse};
+use crate::engine::Engine;
+use crate::model::{Finding, Outcome, Phase};
+use anyhow::Context;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What this program calls itself in captures and reports.
+pub const TOOL: &str = concat!("cutover ", env!("CARGO_PKG_VERSION"));
+
+/// The contract in a file, or the built-in one. `connects`: whether its variables must be set.
+pub fn load_contract(file: Option<&Path>, connects: bool) -> anyhow::Result<Contract> {
+    let Some(path) = file else { return read_contract("built-in contract", BUILTIN, connects) };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| anyhow::Error::new(WrongUse(format!("could not read contract {}: {error}", path.display()))))?;
+    read_contract(&path.display().to_string(), &text, connects)
+}
+
+pub fn read_contract(name: &str, text: &str, connects: bool) -> anyhow::Result<Contract> {
+    parse(name, text, &variable, connects).map_err(|errors| wrong_contract(&errors))
+}
+
+/// Leaves only the named features; the message types of the others are known, and ignored.
+pub fn narrow(contract: &mut Contract, names: &[String]) -> anyhow::Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let known = |name: &String| contract.features.iter().any(|f| *f.name == **name);
+    if let Some(unknown) = names.iter().find(|name| !known(name)) {
+        let all: Vec<&str> = contract.features.iter().map(|f| &*f.name).collect();
+        let message = format!("the contract has no feature `{unknown}`; it has {}", all.join(", "));
+        return Err(WrongUse(message).into());
+    }
+    let (kept, left): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut contract.features).into_iter().partition(|f| names.iter().any(|n| **n == *f.name));
+    let ignored = left.into_iter().map(|f| f.ws.kind).filter(|kind| kept.iter().all(|f| f.ws.kind != *kind));
+    contract.ws.ignore_types.extend(ignored);
+    contract.features = kept;
+    Ok(())
+}
+
+/// An engine whose findings go to disk as they are made.
+#[derive(Debug)]
+pub struct Judging {
+    pub engine: Engine,
+    report: Arc<Mutex<Written>>,
+}
+
+#[derive(Debug)]
+struct Written {
+    report: RunReport,
+    /// The first finding that could not be written; reported at the end, so that the fold goes on.
+    failed: Option<io::Error>,
+}
+
+impl Judging {
+    pub fn new(contract: Arc<Contract>, report: RunReport) -> Judging {
+        let report = Arc::new(Mutex::new(Written { report, failed: None }));
+        let written = Arc::clone(&report);
+        let sink = move |finding: &Finding| {
+            let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
+            if written.failed.is_none() {
+                written.failed = written.report.finding(finding).err();
+            }
+        };
+        Judging { engine: Engine::new(contract, Box::new(sink)), report }
+    }
+
+    /// Hands the findings so far to the system, so that a kill loses none of them.
+    pub fn flush(&self) {
+        let mut written = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (None, Err(error)) = (&written.failed, written.report.flush()) {
+            written.failed = Some(error);
+        }
+    }
+
+    /// Concludes, writes all files, prints the result.
+    pub fn finish(
+        mut self,
+        captures: Vec<String>,
+        judged: Judged<'_>,
+        format: super::arguments::Format,
+        console: &Console,
+    ) -> anyhow::Result<Exit> {
+        self.engine.finish();
+        let provenance = Provenance {
+            tool: TOOL.into(),
+            phases: judged.phases.to_vec(),
+            capture_sha256: captures,
+            other_contract: judged.other_contract,
+            damaged: judged.damaged,
+        };
+        let outcome: Outcome = conclude(&self.engine, provenance);
+        drop(self.engine);
+        let written = Arc::into_inner(self.report).context("could not end the report: it is still in use")?;
+        let written = written.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = written.failed {
+            return Err(anyhow::Error::new(error).context("could not write the findings"));
+        }
+        written.report.finish(&outcome, format, console)
+    }
+}
+
+/// How the evidence was judged.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Judged<'j> {
+    pub phases: &'j [Phase],
+    pub other_contract: bool,
+    pub damaged: u64,
+}
