@@ -115,7 +115,9 @@ impl Number {
 
     fn fixed(&self) -> Result<Fixed, Stop> {
         match self {
-            Number::Small { mantissa, scale } => Ok(Fixed { mantissa: (*mantissa).into(), scale: (*scale).into() }),
+            Number::Small { mantissa, scale } => {
+                Ok(Fixed { mantissa: (*mantissa).into(), scale: (*scale).into() })
+            }
             Number::Big(_) => Err(Stop::Big),
         }
     }
@@ -282,7 +284,10 @@ impl Invariant {
     /// The fields that stand alone on a side, whose tolerance is the slack.
     pub fn lone_fields(&self) -> Vec<usize> {
         let sides = [&self.left, &self.right];
-        sides.into_iter().filter_map(|side| if let Expression::Field(of) = side { Some(*of) } else { None }).collect()
+        sides
+            .into_iter()
+            .filter_map(|side| if let Expression::Field(of) = side { Some(*of) } else { None })
+            .collect()
     }
 
     fn holds_fixed(&self, value: &impl Fn(usize) -> Option<Number>) -> Result<bool, Stop> {
@@ -362,12 +367,18 @@ fn big(expression: &Expression, value: &impl Fn(usize) -> Option<Number>) -> Opt
 fn scope_of(names: &[Name<'_>], record: &[Field], row: &[Field]) -> Result<bool, ExpressionError> {
     let has = |fields: &[Field], name: &Name<'_>| fields.iter().any(|field| field.name == name.text);
     if names.is_empty() {
-        return Err(ExpressionError { at: 0, message: "names no field; compare fields, as in \"low <= high\"".into() });
+        return Err(ExpressionError {
+            at: 0,
+            message: "names no field; compare fields, as in \"low <= high\"".into(),
+        });
     }
     if let Some(unknown) = names.iter().find(|name| !has(record, name) && !has(row, name)) {
         let known = record.iter().chain(row).map(|field| field.name.as_str());
         let cure = spelling::cure(unknown.text, known);
-        return Err(ExpressionError { at: unknown.at, message: format!("unknown field `{}`; {cure}", unknown.text) });
+        return Err(ExpressionError {
+            at: unknown.at,
+            message: format!("unknown field `{}`; {cure}", unknown.text),
+        });
     }
     let (in_record, in_rows) =
         (names.iter().all(|name| has(record, name)), names.iter().all(|name| has(row, name)));
@@ -391,11 +402,7 @@ fn scope_of(names: &[Name<'_>], record: &[Field], row: &[Field]) -> Result<bool,
 }
 
 /// Turns positions in the list of names into indexes of fields.
-fn resolve(
-    expression: &mut Expression,
-    names: &[Name<'_>],
-    fields: &[Field],
-) -> Result<(), ExpressionError> {
+fn resolve(expression: &mut Expression, names: &[Name<'_>], fields: &[Field]) -> Result<(), ExpressionError> {
     match expression {
         Expression::Number(_) => Ok(()),
         Expression::Negate(inner) => resolve(inner, names, fields),
@@ -532,7 +539,9 @@ impl<'t> Parser<'t> {
     /// A name with other characters stands between backquotes.
     fn quoted(&mut self) -> Result<Expression, ExpressionError> {
         let rest = &self.text[self.at + 1..];
-        let Some(end) = rest.find('`') else { return Err(self.error("a closing backquote is lacking".into())) };
+        let Some(end) = rest.find('`') else {
+            return Err(self.error("a closing backquote is lacking".into()));
+        };
         let at = self.at;
         self.at += end + 2;
         Ok(self.name(&rest[..end], at))
@@ -577,7 +586,9 @@ impl<'t> Parser<'t> {
     fn end(&mut self) -> Result<(), ExpressionError> {
         match self.peek() {
             None => Ok(()),
-            Some('=' | '<' | '>') => Err(self.error("only one relation may stand in an invariant; write two".into())),
+            Some('=' | '<' | '>') => {
+                Err(self.error("only one relation may stand in an invariant; write two".into()))
+            }
             Some(c) => Err(self.error(format!("an operator or the end must stand here, not `{c}`"))),
         }
     }

@@ -59,13 +59,14 @@ pub fn parse(
     connects: bool,
 ) -> Result<Contract, Vec<ContractError>> {
     let (document, syntax) = DeTable::parse_recoverable(text);
-    let repeated_keys_alone = syntax.iter().all(|error| error.message() == "duplicate key");
+    let (repeated, torn): (Vec<_>, Vec<_>) = syntax.iter().partition(|error| error.message() == REPEATED);
     let reader = Reader::new(text, environment, connects);
-    for error in &syntax {
+    // In a torn file keys only seem to repeat, because a table's head was lost.
+    for error in if torn.is_empty() { &repeated } else { &torn } {
         reader.error(error.span().unwrap_or(0..0), &syntax_message(text, error));
     }
     // After other syntax errors the table is only what could be recovered, and its errors would mislead.
-    let contract = if repeated_keys_alone {
+    let contract = if torn.is_empty() {
         let root = Table::root(&reader, document.get_ref());
         contract(&root, text)
     } else {
@@ -74,7 +75,7 @@ pub fn parse(
     let errors = reader.into_errors();
     match contract {
         Some(contract) if errors.is_empty() => Ok(contract),
-        _ => Err(place::located(file, text, document.get_ref(), !syntax.is_empty(), errors)),
+        _ => Err(place::located(file, text, document.get_ref(), !torn.is_empty(), errors)),
     }
 }
 
@@ -130,7 +131,10 @@ fn version_is_known(root: &Table<'_, '_>) -> bool {
     };
     root.error(
         version.at,
-        &format!("contract version {} is unknown to this program, which reads version {VERSION}; {cure}", version.value),
+        &format!(
+            "contract version {} is unknown to this program, which reads version {VERSION}; {cure}",
+            version.value
+        ),
     );
     false
 }
@@ -145,9 +149,12 @@ fn sha256(text: &str) -> String {
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What the TOML reader says of a key that stands twice.
+const REPEATED: &str = "duplicate key";
+
 fn syntax_message(text: &str, error: &toml::de::Error) -> String {
     let message = error.message();
-    if message != "duplicate key" {
+    if message != REPEATED {
         return format!("not TOML: {message}");
     }
     let key = error.span().and_then(|span| text.get(span)).unwrap_or_default();

@@ -89,7 +89,7 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
         align: align.unwrap_or(Align::Time),
         zone: feature_zone.unwrap_or(chrono_tz::UTC),
         in_rows: false,
-        key: key.as_ref().map(|key| names_of(key)).unwrap_or_default(),
+        key: key.as_ref().map(names_of).unwrap_or_default(),
         time: time.as_ref().map(|time| time.value.clone()),
         params: rest_feed.iter().flat_map(|rest| &rest.each).map(|(name, _)| name.clone()).collect(),
         index_rest: rest_feed.as_ref().and_then(|rest| rest.index.clone()),
@@ -111,7 +111,9 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
     if let (Some(fields), Some(invariants)) = (&fields, &invariants) {
         check_roles(table, &context, key.as_ref(), time.as_ref(), align, fields);
         check_zone(table, fields, row_fields);
-        let lone = |on_rows| invariants.iter().filter(move |i| i.on_rows == on_rows).flat_map(Invariant::lone_fields);
+        let lone = |on_rows| {
+            invariants.iter().filter(move |i| i.on_rows == on_rows).flat_map(Invariant::lone_fields)
+        };
         if let Some(inner) = &field_table {
             field::check_tolerances(inner, fields, &lone(false).collect::<Vec<_>>());
         }
@@ -162,7 +164,10 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
 fn flag(table: &Table<'_, '_>) -> String {
     let Some(text) = table.filled_text("flag") else { return String::new() };
     if !is_word(&text.value) {
-        table.error(text.at, &format!("`{}` cannot be an environment variable; use letters, digits and `_`", text.raw));
+        table.error(
+            text.at,
+            &format!("`{}` cannot be an environment variable; use letters, digits and `_`", text.raw),
+        );
     }
     text.value
 }
@@ -212,7 +217,12 @@ struct Windows {
     revise_for: Span,
 }
 
-fn windows(table: &Table<'_, '_>, align: Option<Align>, interval: Option<Span>, defaults: &Defaults) -> Windows {
+fn windows(
+    table: &Table<'_, '_>,
+    align: Option<Align>,
+    interval: Option<Span>,
+    defaults: &Defaults,
+) -> Windows {
     let own_tolerance = table.span_or_zero("time_tolerance");
     let max_delay = table.duration("max_delay");
     let revise_for = table.span_or_zero("revise_for");
@@ -229,7 +239,9 @@ fn windows(table: &Table<'_, '_>, align: Option<Align>, interval: Option<Span>, 
     if let Some(found) = &own_tolerance
         && found.value >= interval
     {
-        let message = format!("`time_tolerance` must be shorter than the interval ({interval}), or neighbours would pair");
+        let message = format!(
+            "`time_tolerance` must be shorter than the interval ({interval}), or neighbours would pair"
+        );
         table.error(found.at.clone(), &message);
     }
     // The file's own default is for all features, so it is cut to each one's interval rather than refused.
@@ -284,7 +296,10 @@ fn each(table: &Table<'_, '_>) -> Vec<(String, Vec<serde_json::Value>)> {
     let mut each = Vec::new();
     for (name, value) in inner.members() {
         if !is_word(name.value) {
-            inner.error(name.at, &format!("parameter `{}` must be made of letters, digits and `_`", name.value));
+            inner.error(
+                name.at,
+                &format!("parameter `{}` must be made of letters, digits and `_`", name.value),
+            );
             continue;
         }
         let mut values: Vec<serde_json::Value> = Vec::new();
@@ -297,7 +312,10 @@ fn each(table: &Table<'_, '_>) -> Vec<(String, Vec<serde_json::Value>)> {
                     }
                     let Some(scalar) = inner.json(name.value, item) else { continue };
                     if values.contains(&scalar) {
-                        inner.error(item.span(), &format!("a value of `{}` stands twice; keep one", name.value));
+                        inner.error(
+                            item.span(),
+                            &format!("a value of `{}` stands twice; keep one", name.value),
+                        );
                     }
                     values.push(scalar);
                 }
@@ -322,7 +340,10 @@ fn query(table: &Table<'_, '_>) -> Vec<(String, String)> {
             Some(scalar @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => {
                 query.push((name.value.to_string(), scalar.to_string()));
             }
-            Some(_) => inner.error(value.span(), &format!("`{}` of a query is a string, a number or a boolean", name.value)),
+            Some(_) => inner.error(
+                value.span(),
+                &format!("`{}` of a query is a string, a number or a boolean", name.value),
+            ),
             None => {}
         }
     }
@@ -343,9 +364,13 @@ fn check_each(table: &Table<'_, '_>, rest: &RestFeed, fields: &[Field]) {
     }
     let Some(inner) = table.table("each") else { return };
     for (name, _) in &rest.each {
-        let in_field = fields.iter().any(|field| matches!(&field.rest, Source::Param(param) if param == name));
+        let in_field =
+            fields.iter().any(|field| matches!(&field.rest, Source::Param(param) if param == name));
         if !in_path.contains(&name.as_str()) && !in_query.contains(&name.as_str()) && !in_field {
-            inner.ineffective(name, &format!("neither `path` nor `query` has `{{{name}}}`, nor a field `@{name}`"));
+            inner.ineffective(
+                name,
+                &format!("neither `path` nor `query` has `{{{name}}}`, nor a field `@{name}`"),
+            );
         }
     }
 }
@@ -372,10 +397,16 @@ fn check_roles(
     for text in key.iter().flat_map(|key| &key.value) {
         let Some(field) = declared(table, text, "key", fields) else { continue };
         if field.kind == FieldType::Countdown {
-            table.error(text.at.clone(), &format!("countdown `{}` changes by itself and cannot be a key", text.raw));
+            table.error(
+                text.at.clone(),
+                &format!("countdown `{}` changes by itself and cannot be a key", text.raw),
+            );
         }
         if context.time.as_ref() == Some(&field.name) {
-            let message = format!("`{}` is `time` and part of `key`; then each version is a stream of its own", text.raw);
+            let message = format!(
+                "`{}` is `time` and part of `key`; then each version is a stream of its own",
+                text.raw
+            );
             table.error(text.at.clone(), &message);
         }
     }
@@ -396,7 +427,8 @@ fn check_roles(
         (_, Some(time)) => {
             let Some(field) = declared(table, time, "time", fields) else { return };
             if field.kind != FieldType::Timestamp {
-                let message = format!("`time` must be a timestamp, and `{}` is a {}", time.raw, field.kind.name());
+                let message =
+                    format!("`time` must be a timestamp, and `{}` is a {}", time.raw, field.kind.name());
                 table.error(time.at.clone(), &message);
             }
         }

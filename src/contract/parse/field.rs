@@ -43,7 +43,9 @@ const TYPES: [FieldType; 7] = [
 pub fn fields(table: &Table<'_, '_>, context: &Context) -> Option<Vec<Field>> {
     let members = table.members();
     if members.is_empty() {
-        table.error_at_head("`fields` declares no field; add those to compare, as in `cash = { type = \"decimal\" }`");
+        table.error_at_head(
+            "`fields` declares no field; add those to compare, as in `cash = { type = \"decimal\" }`",
+        );
         return None;
     }
     let fields: Vec<_> = members
@@ -115,10 +117,15 @@ fn values(table: &Table<'_, '_>, kind: Option<FieldType>) -> Vec<String> {
         }
         Some(FieldType::Enum) => {
             if let Some(list) = list.as_ref().filter(|list| list.value.is_empty()) {
-                table.error(list.at.clone(), "`values` is empty, so nothing could ever be right; name the values");
+                table.error(
+                    list.at.clone(),
+                    "`values` is empty, so nothing could ever be right; name the values",
+                );
             }
         }
-        Some(kind) => table.ineffective("values", &format!("it belongs to type \"enum\", and this is {}", kind.name())),
+        Some(kind) => {
+            table.ineffective("values", &format!("it belongs to type \"enum\", and this is {}", kind.name()))
+        }
         None => {}
     }
     list.map(|list| list.value.into_iter().map(|text| text.value).collect()).unwrap_or_default()
@@ -135,9 +142,10 @@ fn tolerance(table: &Table<'_, '_>, kind: Option<FieldType>) -> Option<Tolerance
     match kind? {
         kind @ (FieldType::Decimal | FieldType::Integer) => match numeric_tolerance(&text) {
             Some(tolerance) => Some(tolerance),
-            None if Span::parse(&text).is_some() => {
-                wrong(&format!("a number or a percentage for type {}, as in \"0.005\" or \"0.01%\"", kind.name()))
-            }
+            None if Span::parse(&text).is_some() => wrong(&format!(
+                "a number or a percentage for type {}, as in \"0.005\" or \"0.01%\"",
+                kind.name()
+            )),
             None => wrong("a positive number or percentage, as in \"0.005\" or \"0.01%\""),
         },
         FieldType::Timestamp | FieldType::Countdown => match Span::parse(&text) {
@@ -322,11 +330,18 @@ fn check_role(table: &Table<'_, '_>, name: &At<&str>, context: &Context, sources
     let role = if is_key { "key" } else { "time" };
     for key in ["tolerance", "compare", "static", "forming"] {
         let cure = if is_time && key == "tolerance" { " (`time_tolerance` of the feature is)" } else { "" };
-        table.ineffective(key, &format!("`{}` is `{role}`, which aligns and is not compared{cure}", name.value));
+        table.ineffective(
+            key,
+            &format!("`{}` is `{role}`, which aligns and is not compared{cure}", name.value),
+        );
     }
-    table.ineffective("optional", &format!("`{}` is `{role}`, without which nothing can be aligned", name.value));
+    table.ineffective(
+        "optional",
+        &format!("`{}` is `{role}`, without which nothing can be aligned", name.value),
+    );
     if sources.iter().any(|source| **source == Some(Source::Absent)) {
-        let message = format!("`{}` is `{role}` and must come from both sides; `false` takes one away", name.value);
+        let message =
+            format!("`{}` is `{role}` and must come from both sides; `false` takes one away", name.value);
         table.error(name.at.clone(), &message);
     }
 }

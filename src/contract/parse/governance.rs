@@ -37,7 +37,10 @@ pub fn logs(root: &Table<'_, '_>) -> Option<Logs> {
     let sources = sources(&table);
     let errors = match table.names("errors") {
         Some(list) if list.value.is_empty() => {
-            table.error(list.at, "`errors` is empty, so no line could ever match; remove it to use the default");
+            table.error(
+                list.at,
+                "`errors` is empty, so no line could ever match; remove it to use the default",
+            );
             Vec::new()
         }
         Some(list) => list.value.into_iter().filter_map(|text| pattern(&table, text)).collect(),
@@ -117,7 +120,8 @@ fn waiver(table: &Table<'_, '_>, features: Option<&[Feature]>) -> Option<Waiver>
     let feature = required("feature", "\"positions\"");
     let class = class(table);
     let field = table.filled_text("field");
-    let (reason, owner) = (required("reason", "\"why it is accepted\""), required("owner", "\"who accepts it\""));
+    let (reason, owner) =
+        (required("reason", "\"why it is accepted\""), required("owner", "\"who accepts it\""));
     let until = until(table);
     table.finish();
     if let (Some(features), Some(feature)) = (features, &feature) {
@@ -174,7 +178,8 @@ pub fn check_ignored_types(root: &Table<'_, '_>, features: &[Feature]) {
     let Some(list) = ws.texts("ignore_types") else { return };
     for text in list.value {
         if let Some(feature) = features.iter().find(|feature| feature.ws.kind == text.value) {
-            let message = format!("type `{}` is what feature `{}` reads; it cannot be ignored", text.raw, feature.name);
+            let message =
+                format!("type `{}` is what feature `{}` reads; it cannot be ignored", text.raw, feature.name);
             root.error(text.at, &message);
         }
     }

@@ -57,8 +57,7 @@ pub fn secret_spans(document: &DeTable<'_>) -> Vec<Range<usize>> {
 
 /// In a torn file tables cannot be told for sure, so all quoted text near credentials is suspect.
 pub fn suspect_spans(text: &str) -> Vec<Range<usize>> {
-    const WORDS: [&str; 9] =
-        ["headers", "login", "query", "json", "auth", "token", "pass", "secret", "://"];
+    const WORDS: [&str; 9] = ["headers", "login", "query", "json", "auth", "token", "pass", "secret", "://"];
     let mut spans = Vec::new();
     let (mut at, mut in_connection, mut braces) = (0, false, 0_i64);
     for line in text.split_inclusive('\n') {

@@ -78,7 +78,10 @@ impl<'e> Reader<'e> {
                 Some(Text { value: raw.to_string(), raw: raw.to_string(), at, known: false })
             }
             Filled::Unset(name) => {
-                self.error(at, &format!("environment variable `{name}` is not set; set it, or write the value"));
+                self.error(
+                    at,
+                    &format!("environment variable `{name}` is not set; set it, or write the value"),
+                );
                 None
             }
             Filled::Malformed => {
@@ -153,7 +156,10 @@ impl<'r, 'e> Table<'r, 'e> {
 
     fn wrong(&self, key: &str, found: &Spanned<DeValue<'_>>, right: &str) {
         let article = if found.get_ref().type_str().starts_with(['a', 'i']) { "an" } else { "a" };
-        self.error(found.span(), &format!("`{key}` is {article} {}; write {right}", found.get_ref().type_str()));
+        self.error(
+            found.span(),
+            &format!("`{key}` is {article} {}; write {right}", found.get_ref().type_str()),
+        );
     }
 
     /// Reports that a required key is absent; the answer is `None` either way.
@@ -251,7 +257,10 @@ impl<'r, 'e> Table<'r, 'e> {
             None if !text.known => None,
             None => {
                 let raw = &text.raw;
-                self.error(text.at, &format!("`{raw}` is no duration; write it with its unit, as in \"10s\" or \"250ms\""));
+                self.error(
+                    text.at,
+                    &format!("`{raw}` is no duration; write it with its unit, as in \"10s\" or \"250ms\""),
+                );
                 None
             }
         }
@@ -422,22 +431,32 @@ impl<'r, 'e> Table<'r, 'e> {
     pub fn json(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<serde_json::Value> {
         use serde_json::Value;
         match value.get_ref() {
-            DeValue::String(raw) => Some(Value::String(self.reader.text(raw, value.span(), self.unset)?.value)),
+            DeValue::String(raw) => {
+                Some(Value::String(self.reader.text(raw, value.span(), self.unset)?.value))
+            }
             DeValue::Boolean(answer) => Some(Value::Bool(*answer)),
             DeValue::Integer(_) => match integer_of(value.get_ref()) {
                 Some(number) => Some(Value::from(number)),
                 None => {
-                    self.error(value.span(), &format!("a number of `{key}` does not fit 64 bits; write a string"));
+                    self.error(
+                        value.span(),
+                        &format!("a number of `{key}` does not fit 64 bits; write a string"),
+                    );
                     None
                 }
             },
-            DeValue::Float(number) => match number.as_str().parse().ok().and_then(serde_json::Number::from_f64) {
-                Some(number) => Some(Value::Number(number)),
-                None => {
-                    self.error(value.span(), &format!("a number of `{key}` is not finite; JSON has no such"));
-                    None
+            DeValue::Float(number) => {
+                match number.as_str().parse().ok().and_then(serde_json::Number::from_f64) {
+                    Some(number) => Some(Value::Number(number)),
+                    None => {
+                        self.error(
+                            value.span(),
+                            &format!("a number of `{key}` is not finite; JSON has no such"),
+                        );
+                        None
+                    }
                 }
-            },
+            }
             DeValue::Datetime(instant) => Some(Value::String(instant.to_string())),
             DeValue::Array(list) => {
                 let items: Vec<_> = list.iter().map(|item| self.json(key, item)).collect();
@@ -459,7 +478,8 @@ impl<'r, 'e> Table<'r, 'e> {
         for (key, _) in self.members() {
             if !known.contains(&key.value) {
                 let cure = spelling::cure(key.value, known.iter().copied());
-                let place = if self.name == "the contract" { String::new() } else { format!(" in {}", self.name) };
+                let place =
+                    if self.name == "the contract" { String::new() } else { format!(" in {}", self.name) };
                 self.error(key.at, &format!("unknown key `{}`{place}; {cure}", key.value));
             }
         }

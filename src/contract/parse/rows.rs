@@ -28,12 +28,18 @@ pub fn rows(table: &Table<'_, '_>, record: &Context) -> Option<Rows> {
     for text in &key {
         match fields.iter().find(|field| field.name == text.value) {
             Some(field) if field.kind == FieldType::Countdown => {
-                table.error(text.at.clone(), &format!("countdown `{}` changes by itself and cannot be a key", text.raw));
+                table.error(
+                    text.at.clone(),
+                    &format!("countdown `{}` changes by itself and cannot be a key", text.raw),
+                );
             }
             Some(_) => {}
             None => {
                 let cure = spelling::cure(&text.value, fields.iter().map(|field| field.name.as_str()));
-                let message = format!("`key` names `{}`, which is not declared in the rows' `fields`; {cure}", text.raw);
+                let message = format!(
+                    "`key` names `{}`, which is not declared in the rows' `fields`; {cure}",
+                    text.raw
+                );
                 table.error(text.at.clone(), &message);
             }
         }
@@ -63,7 +69,10 @@ fn table_path(table: &Table<'_, '_>, text: Text) -> Option<Vec<String>> {
     match path_parts(&text.value) {
         Ok(path) if plain => Some(path),
         Ok(_) => {
-            table.error(text.at, "`at` is a path inside the record, as in \"positions\" or \"account/positions\"");
+            table.error(
+                text.at,
+                "`at` is a path inside the record, as in \"positions\" or \"account/positions\"",
+            );
             None
         }
         Err(fault) => {
