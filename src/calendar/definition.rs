@@ -1,4 +1,4 @@
-//! A calendar as people write it (local wall time, an IANA zone, exceptions by date) and its expansion to UTC.
+//! A calendar as people write it (local wall time, a zone, exceptions by date) and its expansion to UTC.
 //!
 //! Owns what makes a calendar sound: ordered segments, no overlap, no edge inside a clock change. It reads no
 //! TOML: `shipped` and the contract's parser fill it in, so both kinds of calendar obey the same rules.

@@ -1,8 +1,8 @@
 //! TOML in, `Contract` out, or all errors of the file at once, each with its place and its cure.
 //!
-//! Owns the order of the work: syntax, then every table by its own reader (`parse/`), then what only the whole
-//! file can tell. Reads nothing by itself: text and environment are passed in. No message ever shows a value
-//! of a header, of a login or of the environment.
+//! Owns the order of the work: syntax, then every table by its own reader (`parse/`), then what only the
+//! whole file can tell. Reads nothing by itself: text and environment are passed in. No message ever shows a
+//! value of a header, of a login or of the environment.
 
 mod calendars;
 mod connection;
@@ -99,6 +99,7 @@ fn contract(root: &Table<'_, '_>, text: &str) -> Option<Contract> {
     root.finish();
     let features = features?;
     governance::check_ignored_types(root, &features);
+    governance::check_timing(root, &features);
     Some(Contract {
         rest: rest?,
         ws: ws?,

@@ -1,7 +1,7 @@
 //! `[market]` and `[calendar.NAME]`: which hours count.
 //!
-//! Owns the lookup of a name among the file's own calendars and those compiled in; what makes a calendar sound
-//! is decided in `calendar::definition`.
+//! Owns the lookup of a name among the file's own calendars and those compiled in; what makes a calendar
+//! sound is decided in `calendar::definition`.
 
 use super::reader::{At, Table};
 use crate::calendar::definition::{Changes, parse_day, parse_weekdays};
@@ -60,7 +60,7 @@ impl Calendars {
         name: &At<&str>,
         table: &Table<'_, '_>,
     ) -> Option<(Definition, Arc<CalendarRule>)> {
-        if calendar::find(name.value).is_some() {
+        if calendar::names().contains(&name.value) {
             let message = format!(
                 "`{0}` is a calendar that is built in; name yours otherwise, with `extends = \"{0}\"`",
                 name.value
@@ -122,7 +122,10 @@ impl Calendars {
             table.lacking::<()>("covered", "[\"2026-01-01\", \"2026-12-31\"]");
         }
         let days = match table.text("days") {
-            Some(text) => parse_weekdays(&text.value).map_err(|fault| table.error(text.at, &fault)).ok(),
+            Some(text) => {
+                let days = parse_weekdays(&text.value);
+                days.map_err(|fault| table.error(text.at.clone(), &text.said(fault))).ok()
+            }
             None => table.lacking("days", "\"Mon-Fri\""),
         };
         let hours = hours(table);
@@ -308,7 +311,8 @@ fn hours(table: &Table<'_, '_>) -> Option<Vec<Hours>> {
     if !table.has("hours") {
         table.raw("hours");
         table.error_at_head(
-            "`hours` is lacking; add `hours = [{ from = \"2020-01-01\", segments = [\"09:30-16:00\"] }]`",
+            "`hours` is lacking; \
+             add `hours = [{ from = \"2020-01-01\", segments = [\"09:30-16:00\"] }]`",
         );
         return None;
     }

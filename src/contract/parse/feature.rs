@@ -350,7 +350,7 @@ fn query(table: &Table<'_, '_>) -> Vec<(String, String)> {
     query
 }
 
-/// A parameter that changes no request has no effect, and one in a path that nobody declares cannot be filled.
+/// A parameter that changes no request has no effect; one in a path that nobody declares cannot be filled.
 fn check_each(table: &Table<'_, '_>, rest: &RestFeed, fields: &[Field]) {
     let in_path = placeholders(&rest.path);
     let in_query: Vec<&str> = rest.query.iter().flat_map(|(_, value)| placeholders(value)).collect();
@@ -419,7 +419,8 @@ fn check_roles(
             let timestamps = fields.iter().find(|field| field.kind == FieldType::Timestamp);
             let example = timestamps.map_or("timestamp", |field| field.name.as_str());
             let message = format!(
-                "align = \"{}\" needs `time`, the field that carries the event time; add `time = \"{example}\"`, or use align = \"arrival\"",
+                "align = \"{}\" needs `time`, the field that carries the event time; \
+                 add `time = \"{example}\"`, or use align = \"arrival\"",
                 align.name()
             );
             table.error_at_head(&message);
@@ -463,7 +464,8 @@ fn invariants(table: &Table<'_, '_>, fields: &[Field], row_fields: &[Field]) -> 
         .map(|text| match Invariant::parse(&text.value, fields, row_fields) {
             Ok(invariant) => Some(invariant),
             Err(fault) => {
-                table.error(text.inside(table, fault.at), &format!("invariant: {}", fault.message));
+                table
+                    .error(text.inside(table, fault.at), &text.said(format!("invariant: {}", fault.message)));
                 None
             }
         })

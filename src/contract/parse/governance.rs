@@ -3,7 +3,7 @@
 use super::all_fields;
 use super::reader::{Table, Text};
 use crate::calendar::definition::parse_day;
-use crate::contract::{Feature, FieldType, Logs, Waiver, spelling};
+use crate::contract::{Align, Feature, FieldType, Logs, Waiver, spelling};
 use crate::model::{Class, Span};
 
 const SETTLE: Span = Span::from_secs(2);
@@ -27,6 +27,15 @@ pub fn timing(root: &Table<'_, '_>) -> Timing {
     };
     table.finish();
     timing
+}
+
+/// The file's tolerance is a default for features that pair by event time.
+pub fn check_timing(root: &Table<'_, '_>, features: &[Feature]) {
+    if features.iter().all(|feature| feature.align != Align::Time)
+        && let Some(table) = root.table("timing")
+    {
+        table.ineffective("time_tolerance", "no feature has align = \"time\"");
+    }
 }
 
 pub fn logs(root: &Table<'_, '_>) -> Option<Logs> {
@@ -69,7 +78,8 @@ fn pattern(table: &Table<'_, '_>, text: Text) -> Option<String> {
     match regex_lite::Regex::new(&text.value) {
         Ok(_) => Some(text.value),
         Err(fault) => {
-            table.error(text.at, &format!("not a regular expression: {fault}"));
+            let message = text.said(format!("not a regular expression: {fault}"));
+            table.error(text.at, &message);
             None
         }
     }

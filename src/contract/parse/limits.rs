@@ -1,6 +1,6 @@
 //! `[checks.X]` and `[feature.checks.X]`: the limits of the checks.
 //!
-//! Owns which check has which limit. A table for a check that does not exist, or that has no limits, is an error.
+//! Owns which check has which limit. A table for a check that does not exist, or without limits, is an error.
 
 use super::reader::Table;
 use crate::contract::{Cadence, Limits, spelling};

@@ -1,8 +1,8 @@
 //! Which parts of a contract are credentials, and the text without them.
 //!
 //! Owns the law that a capture and an error message carry none: literal values of `headers`, `query` and
-//! `login.json`, user names and passwords in URLs and the query of the WebSocket's URL. `${NAME}` is no secret
-//! and stays; in a `query` so does a request parameter `{name}`.
+//! `login.json`, user names and passwords in URLs and the query of the WebSocket's URL. `${NAME}` is no
+//! secret and stays; in a `query` so does a request parameter `{name}`.
 
 use super::text::is_word;
 use std::ops::Range;
@@ -39,7 +39,8 @@ pub fn recorded_text(text: &str, document: &DeTable<'_>) -> String {
     out
 }
 
-/// The byte ranges that an excerpt must not show.
+/// The byte ranges that an excerpt must not show. More than what is recorded without: a misspelt `header`
+/// holds a credential too, so what nobody knows is blotted where credentials may stand.
 pub fn secret_spans(document: &DeTable<'_>) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     each_secret(document, &mut |span, value, params| {
@@ -52,7 +53,79 @@ pub fn secret_spans(document: &DeTable<'_>) -> Vec<Range<usize>> {
             spans.push(span);
         }
     });
+    each_unknown(document, &mut |span, _, _| spans.push(span));
     spans
+}
+
+const KNOWN_AT_TOP: [&str; 12] = [
+    "version",
+    "rest",
+    "ws",
+    "market",
+    "timing",
+    "feature",
+    "redact",
+    "reviewers",
+    "calendar",
+    "waiver",
+    "checks",
+    "logs",
+];
+
+/// Keys of the connections whose values are no credentials; `login` has its own.
+const HARMLESS: [&str; 22] = [
+    "base_url",
+    "timeout",
+    "ca",
+    "client_cert",
+    "client_key",
+    "max_body",
+    "max_in_flight",
+    "url",
+    "type",
+    "ignore_types",
+    "max_message",
+    "keepalive",
+    "reconnect",
+    "path",
+    "poll",
+    "records",
+    "index",
+    "each",
+    "method",
+    "login",
+    "first",
+    "most",
+];
+const HARMLESS_IN_LOGIN: [&str; 5] = ["method", "path", "token", "header", "format"];
+
+fn each_unknown(document: &DeTable<'_>, visit: Visit<'_>) {
+    for (key, value) in document.iter() {
+        match key.get_ref().as_ref() {
+            "rest" | "ws" => unknown_under(value, &HARMLESS, visit),
+            "feature" => {
+                for feature in items(value) {
+                    let feeds = ["rest", "ws"].into_iter().filter_map(|side| member(feature, side));
+                    feeds.for_each(|feed| unknown_under(feed, &HARMLESS, visit));
+                }
+            }
+            known if KNOWN_AT_TOP.contains(&known) => {}
+            _ => each_leaf(value, false, visit),
+        }
+    }
+}
+
+fn unknown_under(value: &Spanned<DeValue<'_>>, harmless: &[&str], visit: Visit<'_>) {
+    let Some(table) = value.get_ref().as_table() else { return each_leaf(value, false, visit) };
+    for (key, value) in table.iter() {
+        match key.get_ref().as_ref() {
+            // Their values are blotted by their own rule, which leaves references to be seen.
+            name if SECRET_TABLES.contains(&name) => {}
+            "login" => unknown_under(value, &HARMLESS_IN_LOGIN, visit),
+            name if harmless.contains(&name) => {}
+            _ => each_leaf(value, false, visit),
+        }
+    }
 }
 
 /// In a torn file tables cannot be told for sure, so all quoted text near credentials is suspect.

@@ -1,8 +1,8 @@
 //! Reads TOML tables key by key, with places, and collects what is wrong.
 //!
-//! Owns `${NAME}`, unknown keys and the wording of type errors. A getter that finds a wrong value reports it and
-//! answers `None`, so that callers go on and find the next error. Messages quote what the file says, never what
-//! the environment filled in.
+//! Owns `${NAME}`, unknown keys and the wording of type errors. A getter that finds a wrong value reports it
+//! and answers `None`, so that callers go on and find the next error. Messages quote what the file says, never
+//! what the environment filled in.
 
 use super::Environment;
 use super::place::Fault;
@@ -20,6 +20,8 @@ pub struct Reader<'e> {
     environment: Environment<'e>,
     connects: bool,
     faults: RefCell<Vec<Fault>>,
+    /// What the environment answered: value and name.
+    answers: RefCell<Vec<(String, String)>>,
 }
 
 /// A value and the bytes of the file that it stands in.
@@ -60,19 +62,36 @@ pub struct Table<'r, 'e> {
 
 impl<'e> Reader<'e> {
     pub fn new(text: &'e str, environment: Environment<'e>, connects: bool) -> Reader<'e> {
-        Reader { text, environment, connects, faults: RefCell::new(Vec::new()) }
+        let (faults, answers) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        Reader { text, environment, connects, faults, answers }
     }
 
     pub fn error(&self, at: Range<usize>, message: &str) {
         self.faults.borrow_mut().push(Fault { start: at.start, end: at.end, message: message.to_string() });
     }
 
+    /// The errors, in whose messages values of the environment stand as `${NAME}` again.
     pub fn into_errors(self) -> Vec<Fault> {
-        self.faults.into_inner()
+        let mut faults = self.faults.into_inner();
+        for (value, name) in self.answers.into_inner() {
+            // A shorter one is no secret, and replacing it would garble the message.
+            if value.len() >= 4 {
+                for fault in &mut faults {
+                    fault.message = fault.message.replace(&value, &format!("${{{name}}}"));
+                }
+            }
+        }
+        faults
+    }
+
+    fn lookup(&self, name: &str) -> Option<String> {
+        let value = (self.environment)(name)?;
+        self.answers.borrow_mut().push((value.clone(), name.to_string()));
+        Some(value)
     }
 
     fn text(&self, raw: &str, at: Range<usize>, unset: Unset) -> Option<Text> {
-        match fill(raw, self.environment) {
+        match fill(raw, &|name| self.lookup(name)) {
             Filled::Text(value) => Some(Text { value, raw: raw.to_string(), at, known: true }),
             Filled::Unset(_) if unset == Unset::MayStay && !self.connects => {
                 Some(Text { value: raw.to_string(), raw: raw.to_string(), at, known: false })
@@ -93,6 +112,14 @@ impl<'e> Reader<'e> {
 }
 
 impl Text {
+    /// A message that quotes parts of the value, unless the environment gave some of it.
+    pub fn said(&self, message: String) -> String {
+        if self.raw == self.value {
+            return message;
+        }
+        format!("`{}` is not right once its variables are filled in", self.raw)
+    }
+
     /// The string's text begins after its quote; inside, only unescaped text has places of its own.
     pub fn inside(&self, reader: &Table<'_, '_>, offset: usize) -> Range<usize> {
         let start = self.at.start + 1;
