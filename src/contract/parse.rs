@@ -79,7 +79,8 @@ pub fn parse(
     }
 }
 
-/// Reads all tables even where one is wrong, so that every error is found in one go.
+/// Reads all tables even where one is wrong, so that every error is found in one go. What is wrong may stand in
+/// the result by a default: whoever asks must see first that no error was reported.
 fn contract(root: &Table<'_, '_>, text: &str) -> Option<Contract> {
     if !version_is_known(root) {
         return None;
@@ -118,7 +119,7 @@ fn contract(root: &Table<'_, '_>, text: &str) -> Option<Contract> {
 fn version_is_known(root: &Table<'_, '_>) -> bool {
     let Some(version) = root.integer("version") else {
         if !root.has("version") {
-            root.error_at_head(&format!("`version` is lacking; begin the file with `version = {VERSION}`"));
+            root.lacks("version", format!("`version` is lacking; begin the file with `version = {VERSION}`"));
         }
         return true;
     };

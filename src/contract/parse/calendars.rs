@@ -198,7 +198,8 @@ fn covered(table: &Table<'_, '_>) -> Option<Option<(i64, i64)>> {
     match days[..] {
         [(first, _), (last, _)] if first <= last => Some(Some((first, last))),
         _ => {
-            let message = "`covered` is the first and the last day, both included, as in [\"2026-01-01\", \"2026-12-31\"]";
+            let message = "`covered` is the first and the last day, both included, \
+                           as in [\"2026-01-01\", \"2026-12-31\"]";
             table.error(value.span(), message);
             None
         }
@@ -310,9 +311,11 @@ fn hours(table: &Table<'_, '_>) -> Option<Vec<Hours>> {
     let mut hours = Vec::new();
     if !table.has("hours") {
         table.raw("hours");
-        table.error_at_head(
+        table.lacks(
+            "hours",
             "`hours` is lacking; \
-             add `hours = [{ from = \"2020-01-01\", segments = [\"09:30-16:00\"] }]`",
+             add `hours = [{ from = \"2020-01-01\", segments = [\"09:30-16:00\"] }]`"
+                .into(),
         );
         return None;
     }

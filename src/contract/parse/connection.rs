@@ -64,7 +64,7 @@ fn section<'r, 'e>(root: &Table<'r, 'e>, key: &'static str, example: &str) -> Op
         Some(table) => Some(table.tolerating_unset()),
         None if root.has(key) => None,
         None => {
-            root.error_at_head(&format!("`[{key}]` is lacking; add it with `{example}`"));
+            root.lacks(key, format!("`[{key}]` is lacking; add it with `{example}`"));
             None
         }
     }

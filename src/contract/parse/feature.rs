@@ -30,7 +30,7 @@ pub struct Defaults {
 pub fn features(root: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) -> Option<Vec<Feature>> {
     let tables = root.tables("feature");
     if tables.is_empty() && !root.has("feature") {
-        root.error_at_head("no feature is declared; add a `[[feature]]`, as `cutover init` shows");
+        root.lacks("feature", "no feature is declared; add a `[[feature]]`, as `cutover init` shows".into());
         return None;
     }
     let mut names: Vec<String> = Vec::new();
@@ -106,9 +106,9 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
     let row_fields = whole_rows.map(|rows| rows.fields.as_slice()).unwrap_or_default();
     let invariants = match (&fields, &rows) {
         (Some(fields), None | Some(Some(_))) => invariants(table, fields, row_fields),
-        _ => table.texts("invariants").map(|_| Vec::new()),
+        _ => table.names("invariants").map(|_| Vec::new()).unwrap_or_default(),
     };
-    if let (Some(fields), Some(invariants)) = (&fields, &invariants) {
+    if let Some(fields) = &fields {
         check_roles(table, &context, key.as_ref(), time.as_ref(), align, fields);
         check_zone(table, fields, row_fields);
         let lone = |on_rows| {
@@ -131,11 +131,6 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
     }
     let windows = windows(table, align, interval, defaults);
     let limits = limits::of_feature(table, &defaults.limits, cadence);
-    let absent_or_good = |key: &str, good: bool| good || !table.has(key);
-    let invariants = if table.has("invariants") { invariants? } else { Vec::new() };
-    if !absent_or_good("zone", feature_zone.is_some()) || !absent_or_good("time", time.is_some()) {
-        return None;
-    }
     Some(Feature {
         name: name?.value.as_str().into(),
         flag,
@@ -454,14 +449,11 @@ fn check_zone(table: &Table<'_, '_>, fields: &[Field], row_fields: &[Field]) {
     }
 }
 
-fn invariants(table: &Table<'_, '_>, fields: &[Field], row_fields: &[Field]) -> Option<Vec<Invariant>> {
-    let Some(list) = table.names("invariants") else {
-        return (!table.has("invariants")).then(Vec::new);
-    };
-    let read: Vec<_> = list
-        .value
+fn invariants(table: &Table<'_, '_>, fields: &[Field], row_fields: &[Field]) -> Vec<Invariant> {
+    let Some(list) = table.names("invariants") else { return Vec::new() };
+    list.value
         .iter()
-        .map(|text| match Invariant::parse(&text.value, fields, row_fields) {
+        .filter_map(|text| match Invariant::parse(&text.value, fields, row_fields) {
             Ok(invariant) => Some(invariant),
             Err(fault) => {
                 table
@@ -469,6 +461,5 @@ fn invariants(table: &Table<'_, '_>, fields: &[Field], row_fields: &[Field]) -> 
                 None
             }
         })
-        .collect();
-    read.into_iter().collect()
+        .collect()
 }

@@ -101,7 +101,8 @@ pub fn redact(root: &Table<'_, '_>, features: Option<&[Feature]>) -> Option<Vec<
         if let Some(field) = named.iter().find(|field| !hashable(field.kind)) {
             let kind = field.kind.name();
             let message = format!(
-                "`{}` is a {kind}; a hash in its place could not be compared; only string and integer fields can be redacted",
+                "`{}` is a {kind}; a hash in its place could not be compared; \
+                 only string and integer fields can be redacted",
                 text.raw
             );
             root.error(text.at.clone(), &message);

@@ -1,8 +1,8 @@
 //! Reads TOML tables key by key, with places, and collects what is wrong.
 //!
-//! Owns `${NAME}`, unknown keys and the wording of type errors. A getter that finds a wrong value reports it
-//! and answers `None`, so that callers go on and find the next error. Messages quote what the file says, never
-//! what the environment filled in.
+//! Owns `${NAME}`, unknown and absent keys and the wording of type errors. A getter that finds a wrong value
+//! reports it and answers `None`, so that callers go on and find the next error. Messages quote what the file
+//! says, never what the environment filled in.
 
 use super::Environment;
 use super::place::Fault;
@@ -58,6 +58,8 @@ pub struct Table<'r, 'e> {
     at: Range<usize>,
     unset: Unset,
     known: RefCell<Vec<&'static str>>,
+    /// Required keys that are absent, with what to say of them.
+    lacks: RefCell<Vec<(String, String)>>,
 }
 
 impl<'e> Reader<'e> {
@@ -141,6 +143,7 @@ impl<'r, 'e> Table<'r, 'e> {
             at: 0..0,
             unset: Unset::IsAnError,
             known: RefCell::new(Vec::new()),
+            lacks: RefCell::new(Vec::new()),
         }
     }
 
@@ -192,9 +195,14 @@ impl<'r, 'e> Table<'r, 'e> {
     /// Reports that a required key is absent; the answer is `None` either way.
     pub fn lacking<T>(&self, key: &str, example: &str) -> Option<T> {
         if !self.has(key) {
-            self.error_at_head(&format!("`{key}` is lacking in {}; add `{key} = {example}`", self.name));
+            self.lacks(key, format!("`{key}` is lacking in {}; add `{key} = {example}`", self.name));
         }
         None
+    }
+
+    /// Notes an absent key; `finish` reports it unless it stands there misspelt.
+    pub fn lacks(&self, key: &str, message: String) {
+        self.lacks.borrow_mut().push((key.to_string(), message));
     }
 
     /// Reports a key that stands here but can have no effect.
@@ -398,6 +406,7 @@ impl<'r, 'e> Table<'r, 'e> {
             at: if value.span().is_empty() { self.key_place(entries) } else { value.span() },
             unset: self.unset,
             known: RefCell::new(Vec::new()),
+            lacks: RefCell::new(Vec::new()),
         })
     }
 
@@ -499,9 +508,15 @@ impl<'r, 'e> Table<'r, 'e> {
         }
     }
 
-    /// Reports what was never asked for: unknown keys, with the nearest known one.
+    /// Reports what was never asked for (unknown keys, with the nearest known one) and what is absent.
     pub fn finish(&self) {
         let known = self.known.borrow();
+        for (key, message) in self.lacks.borrow().iter() {
+            let meant = |word: &str| spelling::nearest(word, known.iter().copied()).contains(&key.as_str());
+            if !self.members().iter().any(|(word, _)| !known.contains(&word.value) && meant(word.value)) {
+                self.error_at_head(message);
+            }
+        }
         for (key, _) in self.members() {
             if !known.contains(&key.value) {
                 let cure = spelling::cure(key.value, known.iter().copied());

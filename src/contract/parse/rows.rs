@@ -6,7 +6,7 @@ use super::text::path_parts;
 use crate::contract::{FieldType, Rows, spelling};
 use toml::de::DeValue;
 
-/// The rows, or `None` when anything in them is wrong.
+/// The rows, or `None` when they have no fields. What is wrong was reported.
 pub fn rows(table: &Table<'_, '_>, record: &Context) -> Option<Rows> {
     let at = at(table);
     let key = match table.names("key") {
@@ -24,8 +24,8 @@ pub fn rows(table: &Table<'_, '_>, record: &Context) -> Option<Rows> {
         None => table.lacking("fields", "{ symbol = { type = \"string\" } }"),
     };
     table.finish();
-    let ((at_rest, at_ws), fields, key) = (at?, fields?, key?);
-    for text in &key {
+    let (fields, (at_rest, at_ws)) = (fields?, at.unwrap_or_default());
+    for text in key.iter().flatten() {
         match fields.iter().find(|field| field.name == text.value) {
             Some(field) if field.kind == FieldType::Countdown => {
                 table.error(

@@ -32,6 +32,20 @@ fn syntax_and_version() {
 }
 
 #[test]
+fn one_cause_is_one_error() {
+    // A misspelt key is not reported as absent too, nor does a wrong field spoil what names it.
+    check("key      = [\"account_id\"]", "kye = [\"account_id\"]", &["did you mean `key`?"]);
+    check("[ws]", "[wss]", &["did you mean `ws`?"]);
+    check(VOLUME, "volume = { typ = \"decimal\" }", &["did you mean `type`?"]);
+    check("open   = { type = \"decimal\"", "open = { type = \"decimals\"", &["did you mean `decimal`?"]);
+    check(
+        "timestamp      = { type = \"timestamp\" }",
+        "timestamp = { type = \"time\" }",
+        &["unknown type `time`"],
+    );
+}
+
+#[test]
 fn unknown_keys_name_the_nearest() {
     for (from, to, expect) in [
         (SETTLE, "settle = \"2s\"\ntime_tolerence = \"1s\"\n", "did you mean `time_tolerance`?"),
@@ -454,6 +468,7 @@ fn all_errors_come_at_once_in_the_order_of_the_file() {
     let text = edited("timeout  = \"5s\"", "timeout = 5")
         .replace(SETTLE, "settle = \"x\"\n")
         .replace(CASH, "cash = { type = \"money\" }")
+        .replace("pnl == (current_price", "pnl == (current_prize")
         .replace("name     = \"market_status\"", "nam = \"market_status\"");
     let errors = read(&text).unwrap_err();
     let lines: Vec<usize> = errors.iter().map(|error| error.line).collect();
