@@ -3,6 +3,11 @@
 use bigdecimal::BigDecimal;
 use std::str::FromStr;
 
+/// Exponents beyond are no number of this world (SPEC §3), and neither are longer texts, whose reading would
+/// cost time by the square of their length.
+const MOST_EXPONENT: i64 = 400;
+const MOST_DIGITS: usize = 1000;
+
 /// An exact decimal; most fit into a machine word.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Number {
@@ -28,9 +33,12 @@ impl Number {
             Some(at) => (&text[..at], text[at + 1..].parse::<i64>().ok()?),
             None => (text, 0),
         };
-        let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
-        let plain = mantissa.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'+' | b'.'));
-        if exponent.abs() > 400 || digits == 0 || !plain {
+        let digits = mantissa.strip_prefix('-').unwrap_or(mantissa);
+        let ends = [digits.bytes().next(), digits.bytes().last()];
+        let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+            && digits.bytes().filter(|b| *b == b'.').count() <= 1
+            && ends.iter().all(|end| end.is_some_and(|b| b.is_ascii_digit()));
+        if exponent.abs() > MOST_EXPONENT || text.len() > MOST_DIGITS || !plain {
             return None;
         }
         BigDecimal::from_str(text).ok().map(Number::Big)
@@ -66,7 +74,7 @@ impl From<&BigDecimal> for Number {
 /// The common case: an optional minus, up to 18 digits, a point among them.
 fn small(text: &str) -> Option<Number> {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    if digits.len() > 19 || !digits.starts_with(|c: char| c.is_ascii_digit()) {
+    if digits.len() > 19 || !digits.starts_with(|c: char| c.is_ascii_digit()) || digits.ends_with('.') {
         return None;
     }
     let (mut mantissa, mut scale, mut point) = (0_i64, 0_u8, false);
