@@ -79,8 +79,8 @@ pub fn parse(
     }
 }
 
-/// Reads all tables even where one is wrong, so that every error is found in one go. What is wrong may stand in
-/// the result by a default: whoever asks must see first that no error was reported.
+/// Reads all tables even where one is wrong, so that every error is found in one go. What is wrong may stand
+/// in the result by a default: whoever asks must see first that no error was reported.
 fn contract(root: &Table<'_, '_>, text: &str) -> Option<Contract> {
     if !version_is_known(root) {
         return None;

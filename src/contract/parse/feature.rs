@@ -407,7 +407,8 @@ fn check_roles(
     }
     match (align, time) {
         (Some(Align::Arrival), Some(_)) => {
-            let why = "align = \"arrival\" compares arrivals; with an event time on both sides use align = \"time\"";
+            let why = "align = \"arrival\" compares arrivals; \
+                       with an event time on both sides use align = \"time\"";
             table.ineffective("time", why);
         }
         (Some(align @ (Align::Time | Align::Bucket)), None) if !table.has("time") => {

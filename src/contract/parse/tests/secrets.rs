@@ -137,3 +137,47 @@ login = { path = "/login", json = { user = "s3cr3t", nested = { pin = 1234567, l
         "b={b}&k=s3cr3t&n=5"
     );
 }
+
+#[test]
+fn what_is_called_a_secret_elsewhere_is_not_recorded_either() {
+    let ws = r#"ignore_types = ["heartbeat", "pong"]"#;
+    for (from, to, recorded) in [
+        (
+            ws,
+            r#"subscribe = ['{"type":"auth","token":"s3cr3t"}', "ping"]"#,
+            r#"["{\"token\":\"***\",\"type\":\"auth\"}", "ping"]"#,
+        ),
+        (
+            ws,
+            r#"subscribe = ['{"type":"auth","token":"${TOKEN}"}']"#,
+            r#"['{"type":"auth","token":"${TOKEN}"}']"#,
+        ),
+        (
+            ws,
+            r#"subscribe = ['{"type":"subscribe","channel":"x"}']"#,
+            r#"['{"type":"subscribe","channel":"x"}']"#,
+        ),
+        (
+            ws,
+            r#"keepalive = { every = "1s", send = '{"auth":{"pin":1}}' }"#,
+            r#"send = "{\"auth\":{\"pin\":\"***\"}}" }"#,
+        ),
+        (
+            BALANCE_REST,
+            r#"rest = { path = "/b?id={a}&api_key=s3cr3t&x=y", poll = "1s", each = { a = [1] } }"#,
+            r#"path = "/b?id={a}&api_key=***&x=y""#,
+        ),
+        (
+            "timeout  = \"5s\"",
+            r#"login = { path = "/l?key=s3cr3t", json = { a = "${TOKEN}" } }"#,
+            r#"{ path = "/l?key=***", json = { a = "${TOKEN}" } }"#,
+        ),
+        ("http://127.0.0.1:8787\"", "http://u:s3cr3t@h\"", "base_url = \"http://***@h\""),
+        ("http://127.0.0.1:8787\"", "http://${TOKEN}@h\"", "base_url = \"http://${TOKEN}@h\""),
+    ] {
+        let contract = good(from, to);
+        assert!(contract.recorded_text.contains(recorded), "{to}: {}", contract.recorded_text);
+        assert!(!contract.recorded_text.contains("s3cr3t"), "{to}");
+        assert!(read(&contract.recorded_text).is_ok(), "{to}");
+    }
+}
