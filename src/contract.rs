@@ -8,8 +8,8 @@ pub mod expression;
 pub mod parse;
 mod spelling;
 
-pub use builtin::BUILTIN;
-pub use expression::Invariant;
+pub use builtin::{BUILTIN, builtin};
+pub use expression::{Invariant, Number};
 pub use parse::{ContractError, Environment, parse};
 
 use crate::calendar::CalendarRule;

@@ -1,4 +1,4 @@
-//! A calendar as people write it (local wall time, an IANA zone, exceptions by date) and its expansion to UTC.
+//! A calendar as people write it (local wall time, a zone, exceptions by date) and its expansion to UTC.
 //!
 //! Owns what makes a calendar sound: ordered segments, no overlap, no edge inside a clock change. It reads no
 //! TOML: `shipped` and the contract's parser fill it in, so both kinds of calendar obey the same rules.
@@ -62,7 +62,10 @@ const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 pub fn parse_day(text: &str) -> Result<i64, String> {
     let bytes = text.as_bytes();
     let shape = bytes.len() == 10
-        && bytes.iter().enumerate().all(|(i, b)| if i == 4 || i == 7 { *b == b'-' } else { b.is_ascii_digit() });
+        && bytes
+            .iter()
+            .enumerate()
+            .all(|(i, b)| if i == 4 || i == 7 { *b == b'-' } else { b.is_ascii_digit() });
     let wrong = || format!("`{text}` is not a date; write it as in 2026-12-24");
     if !shape {
         return Err(wrong());
@@ -119,7 +122,9 @@ impl Segment {
         let open = Wall(wall_seconds(open).ok_or_else(wrong)? - before);
         let close = Wall(wall_seconds(close).ok_or_else(wrong)?);
         if close <= open {
-            return Err(format!("`{text}` ends before it begins; for an open on the day before write \"-1d …\""));
+            return Err(format!(
+                "`{text}` ends before it begins; for an open on the day before write \"-1d …\""
+            ));
         }
         Ok(Segment { open, close })
     }
@@ -199,7 +204,11 @@ impl Definition {
     fn check(&self) -> Result<(), String> {
         let (first, last) = self.covered;
         if last < first {
-            return Err(format!("`covered` ends ({}) before it begins ({})", day_text(last), day_text(first)));
+            return Err(format!(
+                "`covered` ends ({}) before it begins ({})",
+                day_text(last),
+                day_text(first)
+            ));
         }
         if last - first > MOST_YEARS * 366 {
             return Err(format!("`covered` is longer than {MOST_YEARS} years"));

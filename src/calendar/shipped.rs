@@ -39,7 +39,8 @@ pub fn find(name: &str) -> Option<CalendarRule> {
 
 /// The definition behind a name or alias; `24/7` has none.
 pub fn definition(name: &str) -> Option<&'static Definition> {
-    let named = |shipped: &&Shipped| shipped.name == name || shipped.aliases.iter().any(|alias| alias == name);
+    let named =
+        |shipped: &&Shipped| shipped.name == name || shipped.aliases.iter().any(|alias| alias == name);
     shipped().iter().find(named).map(|shipped| &shipped.definition)
 }
 

@@ -53,7 +53,8 @@ fn every_session_of_the_golden_lists_is_there_and_no_other() {
 #[test]
 fn every_shipped_calendar_expands_and_covers_what_it_says() {
     for shipped in shipped() {
-        let rule = shipped.definition.expand(&shipped.name).unwrap_or_else(|e| panic!("{}: {e}", shipped.name));
+        let rule =
+            shipped.definition.expand(&shipped.name).unwrap_or_else(|e| panic!("{}: {e}", shipped.name));
         let CalendarKind::Sessions { segments, covered, sessions } = &rule.kind else { panic!() };
         assert!(!sessions.is_empty());
         assert!(segments.first().unwrap().0 >= covered.0 && segments.last().unwrap().1 <= covered.1);
@@ -146,7 +147,9 @@ fn a_split_day_is_one_session_of_two_segments() {
         ..Changes::default()
     };
     let rule = base.extended(&changes).unwrap().expand("MINE").unwrap();
-    let [session] = &rule.sessions(at("2025-03-01T00:00:00Z"), at("2025-03-02T00:00:00Z"))[..] else { panic!() };
+    let [session] = &rule.sessions(at("2025-03-01T00:00:00Z"), at("2025-03-02T00:00:00Z"))[..] else {
+        panic!()
+    };
     assert!(session.special);
     let expect = [
         (at("2025-03-01T03:45:00Z"), at("2025-03-01T04:30:00Z")),
@@ -247,7 +250,8 @@ fn what_a_contract_changes_wins() {
         remove: [day("2024-12-24")].into(),
         covered: Some((day("2024-12-01"), day("2025-12-31"))),
     };
-    let rule = shipped::definition("XNYS").unwrap().clone().extended(&changes).unwrap().expand("MINE").unwrap();
+    let rule =
+        shipped::definition("XNYS").unwrap().clone().extended(&changes).unwrap().expand("MINE").unwrap();
     for (t, state) in [
         ("2025-06-13T16:00:00Z", MarketState::Closed),
         ("2025-01-09T15:30:00Z", MarketState::Open),

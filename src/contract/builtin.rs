@@ -9,7 +9,7 @@ pub const BUILTIN: &str = include_str!("builtin.toml");
 /// How messages and reports call it.
 pub const NAME: &str = "built-in contract";
 
-/// The built-in contract, parsed. It names no environment variable, so it cannot fail; a test holds it to that.
+/// The built-in contract, parsed. It names no variable, so it cannot fail; a test holds it to that.
 pub fn builtin(environment: Environment<'_>) -> Result<Contract, Vec<ContractError>> {
     parse(NAME, BUILTIN, environment, true)
 }

@@ -7,9 +7,18 @@
 //! 128-bit integers, without allocating; what overflows, divides or has a relative tolerance in doubt is
 //! computed again with `BigDecimal`. Both ways give the same answer.
 
+mod grammar;
+mod number;
+
+#[cfg(test)]
+mod tests;
+
+pub use number::{Number, SMALL_SCALE};
+
 use super::{Field, FieldType, Tolerance, spelling};
 use bigdecimal::{BigDecimal, Zero};
-use std::str::FromStr;
+use grammar::{Name, Parser};
+use number::{Fixed, Stop};
 
 /// A comparison of two expressions over the fields of a record or of one row.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,26 +62,8 @@ pub enum Relation {
     Greater,
 }
 
-/// An exact decimal; most fit into a machine word.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Number {
-    /// `mantissa` × 10^−`scale`; `scale` at most `SMALL_SCALE`.
-    Small {
-        mantissa: i64,
-        scale: u8,
-    },
-    Big(BigDecimal),
-}
-
-/// Digits after the point up to which a number is small: three such factors still fit 128 bits.
-pub const SMALL_SCALE: u8 = 12;
-
 /// Digits that a quotient is carried to.
 const QUOTIENT_DIGITS: u64 = 50;
-
-/// Operators in one invariant, and depth of its parentheses: far beyond use, far below the stack's end.
-const MOST_OPERATORS: usize = 256;
-const MOST_DEPTH: usize = 64;
 
 #[derive(Debug, Clone, PartialEq)]
 enum Slack {
@@ -93,113 +84,6 @@ pub struct ExpressionError {
 pub struct Sides {
     pub left: BigDecimal,
     pub right: BigDecimal,
-}
-
-impl Number {
-    /// Reads `12`, `-0.50`, `5e4`; `None` for anything else and for exponents beyond ±400.
-    pub fn parse(text: &str) -> Option<Number> {
-        if let Some(small) = small(text) {
-            return Some(small);
-        }
-        let (mantissa, exponent) = match text.find(['e', 'E']) {
-            Some(at) => (&text[..at], text[at + 1..].parse::<i64>().ok()?),
-            None => (text, 0),
-        };
-        let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
-        let plain = mantissa.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b'+' | b'.'));
-        if exponent.abs() > 400 || digits == 0 || !plain {
-            return None;
-        }
-        BigDecimal::from_str(text).ok().map(Number::Big)
-    }
-
-    fn fixed(&self) -> Result<Fixed, Stop> {
-        match self {
-            Number::Small { mantissa, scale } => Ok(Fixed { mantissa: (*mantissa).into(), scale: (*scale).into() }),
-            Number::Big(_) => Err(Stop::Big),
-        }
-    }
-
-    pub fn to_big(&self) -> BigDecimal {
-        match self {
-            Number::Small { mantissa, scale } => BigDecimal::new((*mantissa).into(), (*scale).into()),
-            Number::Big(big) => big.clone(),
-        }
-    }
-}
-
-impl From<&BigDecimal> for Number {
-    fn from(big: &BigDecimal) -> Number {
-        let (digits, scale) = big.as_bigint_and_exponent();
-        match (i64::try_from(digits), u8::try_from(scale)) {
-            (Ok(mantissa), Ok(scale)) if scale <= SMALL_SCALE => Number::Small { mantissa, scale },
-            _ => Number::Big(big.clone()),
-        }
-    }
-}
-
-/// The common case: an optional minus, up to 18 digits, a point among them.
-fn small(text: &str) -> Option<Number> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    if digits.len() > 19 || !digits.starts_with(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    let (mut mantissa, mut scale, mut point) = (0_i64, 0_u8, false);
-    for b in digits.bytes() {
-        match b {
-            b'0'..=b'9' => {
-                mantissa = mantissa.checked_mul(10)?.checked_add(i64::from(b - b'0'))?;
-                scale += u8::from(point);
-            }
-            b'.' if !point => point = true,
-            _ => return None,
-        }
-    }
-    let sign = if digits.len() < text.len() { -1 } else { 1 };
-    (scale <= SMALL_SCALE).then_some(Number::Small { mantissa: sign * mantissa, scale })
-}
-
-/// `mantissa` × 10^−`scale` while computing.
-#[derive(Debug, Clone, Copy)]
-struct Fixed {
-    mantissa: i128,
-    scale: u32,
-}
-
-/// Why the fast way ended without an answer.
-enum Stop {
-    /// A value is lacking: the slow way has no answer either.
-    Lacking,
-    /// Does not fit: compute with `BigDecimal`.
-    Big,
-}
-
-impl Fixed {
-    fn rescaled(self, scale: u32) -> Result<i128, Stop> {
-        let factor = 10_i128.checked_pow(scale - self.scale).ok_or(Stop::Big)?;
-        self.mantissa.checked_mul(factor).ok_or(Stop::Big)
-    }
-
-    fn minus(self, other: Fixed) -> Result<Fixed, Stop> {
-        let scale = self.scale.max(other.scale);
-        let mantissa = self.rescaled(scale)?.checked_sub(other.rescaled(scale)?).ok_or(Stop::Big)?;
-        Ok(Fixed { mantissa, scale })
-    }
-
-    fn times(self, other: Fixed) -> Result<Fixed, Stop> {
-        let mantissa = self.mantissa.checked_mul(other.mantissa).ok_or(Stop::Big)?;
-        Ok(Fixed { mantissa, scale: self.scale + other.scale })
-    }
-
-    fn negated(self) -> Fixed {
-        // Mantissas come from 64 bits or from checked steps; the one that has no negative cannot be reached
-        // without an overflow of the step before, and saturating keeps its order anyway.
-        Fixed { mantissa: self.mantissa.saturating_neg(), ..self }
-    }
-
-    fn abs(self) -> Fixed {
-        Fixed { mantissa: self.mantissa.saturating_abs(), ..self }
-    }
 }
 
 impl Relation {
@@ -230,7 +114,7 @@ impl Relation {
 impl Invariant {
     /// Parses an invariant over a record's fields, or over those of its rows.
     pub fn parse(text: &str, record: &[Field], row: &[Field]) -> Result<Invariant, ExpressionError> {
-        let mut parser = Parser { text, at: 0, operators: 0, names: Vec::new() };
+        let mut parser = Parser::new(text);
         let left = parser.sum(0)?;
         let relation = parser.relation()?;
         let right = parser.sum(0)?;
@@ -282,7 +166,10 @@ impl Invariant {
     /// The fields that stand alone on a side, whose tolerance is the slack.
     pub fn lone_fields(&self) -> Vec<usize> {
         let sides = [&self.left, &self.right];
-        sides.into_iter().filter_map(|side| if let Expression::Field(of) = side { Some(*of) } else { None }).collect()
+        sides
+            .into_iter()
+            .filter_map(|side| if let Expression::Field(of) = side { Some(*of) } else { None })
+            .collect()
     }
 
     fn holds_fixed(&self, value: &impl Fn(usize) -> Option<Number>) -> Result<bool, Stop> {
@@ -362,12 +249,18 @@ fn big(expression: &Expression, value: &impl Fn(usize) -> Option<Number>) -> Opt
 fn scope_of(names: &[Name<'_>], record: &[Field], row: &[Field]) -> Result<bool, ExpressionError> {
     let has = |fields: &[Field], name: &Name<'_>| fields.iter().any(|field| field.name == name.text);
     if names.is_empty() {
-        return Err(ExpressionError { at: 0, message: "names no field; compare fields, as in \"low <= high\"".into() });
+        return Err(ExpressionError {
+            at: 0,
+            message: "names no field; compare fields, as in \"low <= high\"".into(),
+        });
     }
     if let Some(unknown) = names.iter().find(|name| !has(record, name) && !has(row, name)) {
         let known = record.iter().chain(row).map(|field| field.name.as_str());
         let cure = spelling::cure(unknown.text, known);
-        return Err(ExpressionError { at: unknown.at, message: format!("unknown field `{}`; {cure}", unknown.text) });
+        return Err(ExpressionError {
+            at: unknown.at,
+            message: format!("unknown field `{}`; {cure}", unknown.text),
+        });
     }
     let (in_record, in_rows) =
         (names.iter().all(|name| has(record, name)), names.iter().all(|name| has(row, name)));
@@ -391,11 +284,7 @@ fn scope_of(names: &[Name<'_>], record: &[Field], row: &[Field]) -> Result<bool,
 }
 
 /// Turns positions in the list of names into indexes of fields.
-fn resolve(
-    expression: &mut Expression,
-    names: &[Name<'_>],
-    fields: &[Field],
-) -> Result<(), ExpressionError> {
+fn resolve(expression: &mut Expression, names: &[Name<'_>], fields: &[Field]) -> Result<(), ExpressionError> {
     match expression {
         Expression::Number(_) => Ok(()),
         Expression::Negate(inner) => resolve(inner, names, fields),
@@ -447,153 +336,3 @@ fn slack_of(side: &Expression, fields: &[Field]) -> Option<Slack> {
         Tolerance::Time(span) => Some(Slack::Absolute(Number::from(&BigDecimal::new(span.0.into(), 9)))),
     }
 }
-
-struct Name<'t> {
-    text: &'t str,
-    at: usize,
-}
-
-/// Recursive descent; `Expression::Field` holds positions in `names` until `resolve`.
-struct Parser<'t> {
-    text: &'t str,
-    at: usize,
-    operators: usize,
-    names: Vec<Name<'t>>,
-}
-
-impl<'t> Parser<'t> {
-    fn sum(&mut self, depth: usize) -> Result<Expression, ExpressionError> {
-        let mut left = self.product(depth)?;
-        while let Some(operator) = self.operator(&[('+', Operator::Add), ('-', Operator::Subtract)])? {
-            left = Expression::Binary(operator, Box::new(left), Box::new(self.product(depth)?));
-        }
-        Ok(left)
-    }
-
-    fn product(&mut self, depth: usize) -> Result<Expression, ExpressionError> {
-        let mut left = self.factor(depth)?;
-        while let Some(operator) = self.operator(&[('*', Operator::Multiply), ('/', Operator::Divide)])? {
-            left = Expression::Binary(operator, Box::new(left), Box::new(self.factor(depth)?));
-        }
-        Ok(left)
-    }
-
-    fn factor(&mut self, depth: usize) -> Result<Expression, ExpressionError> {
-        if depth > MOST_DEPTH {
-            return Err(self.error("nests too deeply; simplify it".into()));
-        }
-        match self.peek() {
-            Some('-') => {
-                self.at += 1;
-                Ok(Expression::Negate(Box::new(self.factor(depth + 1)?)))
-            }
-            Some('(') => {
-                self.at += 1;
-                let inner = self.sum(depth + 1)?;
-                match self.peek() {
-                    Some(')') => self.at += 1,
-                    _ => return Err(self.error("a `)` is lacking here".into())),
-                }
-                Ok(inner)
-            }
-            Some(c) if c.is_ascii_digit() => self.number(),
-            Some(c) if c.is_alphabetic() || c == '_' => Ok(self.word()),
-            Some('`') => self.quoted(),
-            Some(c) => Err(self.error(format!("a field, a number or `(` must stand here, not `{c}`"))),
-            None => Err(self.error("it ends where a field, a number or `(` must stand".into())),
-        }
-    }
-
-    fn number(&mut self) -> Result<Expression, ExpressionError> {
-        let rest = &self.text[self.at..];
-        let mut end = 0;
-        for (i, c) in rest.char_indices() {
-            let exponent_sign = matches!(c, '+' | '-') && rest[..i].ends_with(['e', 'E']);
-            if !(c.is_ascii_digit() || c == '.' || c == 'e' || c == 'E' || exponent_sign) {
-                break;
-            }
-            end = i + 1;
-        }
-        let Some(number) = Number::parse(&rest[..end]) else {
-            return Err(self.error(format!("`{}` is no number", &rest[..end])));
-        };
-        self.at += end;
-        Ok(Expression::Number(number))
-    }
-
-    fn word(&mut self) -> Expression {
-        let rest = &self.text[self.at..];
-        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
-        let at = self.at;
-        self.at += end;
-        self.name(&rest[..end], at)
-    }
-
-    /// A name with other characters stands between backquotes.
-    fn quoted(&mut self) -> Result<Expression, ExpressionError> {
-        let rest = &self.text[self.at + 1..];
-        let Some(end) = rest.find('`') else { return Err(self.error("a closing backquote is lacking".into())) };
-        let at = self.at;
-        self.at += end + 2;
-        Ok(self.name(&rest[..end], at))
-    }
-
-    fn name(&mut self, text: &'t str, at: usize) -> Expression {
-        self.names.push(Name { text, at });
-        Expression::Field(self.names.len() - 1)
-    }
-
-    fn operator(&mut self, known: &[(char, Operator)]) -> Result<Option<Operator>, ExpressionError> {
-        let next = self.peek();
-        let Some((_, operator)) = known.iter().find(|(sign, _)| Some(*sign) == next) else { return Ok(None) };
-        self.operators += 1;
-        if self.operators > MOST_OPERATORS {
-            return Err(self.error(format!("has more than {MOST_OPERATORS} operators")));
-        }
-        self.at += 1;
-        Ok(Some(*operator))
-    }
-
-    fn relation(&mut self) -> Result<Relation, ExpressionError> {
-        self.peek();
-        let rest = &self.text[self.at..];
-        let known = [
-            ("==", Relation::Equal),
-            ("<=", Relation::LessOrEqual),
-            (">=", Relation::GreaterOrEqual),
-            ("<", Relation::Less),
-            (">", Relation::Greater),
-        ];
-        match known.into_iter().find(|(sign, _)| rest.starts_with(sign)) {
-            Some((sign, relation)) => {
-                self.at += sign.len();
-                Ok(relation)
-            }
-            None if rest.starts_with('=') => Err(self.error("write `==` for equal".into())),
-            None => Err(self.error("one of == <= < >= > must stand here".into())),
-        }
-    }
-
-    fn end(&mut self) -> Result<(), ExpressionError> {
-        match self.peek() {
-            None => Ok(()),
-            Some('=' | '<' | '>') => Err(self.error("only one relation may stand in an invariant; write two".into())),
-            Some(c) => Err(self.error(format!("an operator or the end must stand here, not `{c}`"))),
-        }
-    }
-
-    /// The next character that is no space; moves to it.
-    fn peek(&mut self) -> Option<char> {
-        let rest = &self.text[self.at..];
-        let trimmed = rest.trim_start();
-        self.at += rest.len() - trimmed.len();
-        trimmed.chars().next()
-    }
-
-    fn error(&self, message: String) -> ExpressionError {
-        ExpressionError { at: self.at, message }
-    }
-}
-
-#[cfg(test)]
-mod tests;

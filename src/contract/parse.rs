@@ -1,8 +1,8 @@
 //! TOML in, `Contract` out, or all errors of the file at once, each with its place and its cure.
 //!
-//! Owns the order of the work: syntax, then every table by its own reader (`parse/`), then what only the whole
-//! file can tell. Reads nothing by itself: text and environment are passed in. No message ever shows a value
-//! of a header, of a login or of the environment.
+//! Owns the order of the work: syntax, then every table by its own reader (`parse/`), then what only the
+//! whole file can tell. Reads nothing by itself: text and environment are passed in. No message ever shows a
+//! value of a header, of a login or of the environment.
 
 mod calendars;
 mod connection;
@@ -59,13 +59,14 @@ pub fn parse(
     connects: bool,
 ) -> Result<Contract, Vec<ContractError>> {
     let (document, syntax) = DeTable::parse_recoverable(text);
-    let repeated_keys_alone = syntax.iter().all(|error| error.message() == "duplicate key");
+    let (repeated, torn): (Vec<_>, Vec<_>) = syntax.iter().partition(|error| error.message() == REPEATED);
     let reader = Reader::new(text, environment, connects);
-    for error in &syntax {
+    // In a torn file keys only seem to repeat, because a table's head was lost.
+    for error in if torn.is_empty() { &repeated } else { &torn } {
         reader.error(error.span().unwrap_or(0..0), &syntax_message(text, error));
     }
     // After other syntax errors the table is only what could be recovered, and its errors would mislead.
-    let contract = if repeated_keys_alone {
+    let contract = if torn.is_empty() {
         let root = Table::root(&reader, document.get_ref());
         contract(&root, text)
     } else {
@@ -74,11 +75,12 @@ pub fn parse(
     let errors = reader.into_errors();
     match contract {
         Some(contract) if errors.is_empty() => Ok(contract),
-        _ => Err(place::located(file, text, document.get_ref(), !syntax.is_empty(), errors)),
+        _ => Err(place::located(file, text, document.get_ref(), !torn.is_empty(), errors)),
     }
 }
 
-/// Reads all tables even where one is wrong, so that every error is found in one go.
+/// Reads all tables even where one is wrong, so that every error is found in one go. What is wrong may stand
+/// in the result by a default: whoever asks must see first that no error was reported.
 fn contract(root: &Table<'_, '_>, text: &str) -> Option<Contract> {
     if !version_is_known(root) {
         return None;
@@ -98,6 +100,7 @@ fn contract(root: &Table<'_, '_>, text: &str) -> Option<Contract> {
     root.finish();
     let features = features?;
     governance::check_ignored_types(root, &features);
+    governance::check_timing(root, &features);
     Some(Contract {
         rest: rest?,
         ws: ws?,
@@ -116,7 +119,7 @@ fn contract(root: &Table<'_, '_>, text: &str) -> Option<Contract> {
 fn version_is_known(root: &Table<'_, '_>) -> bool {
     let Some(version) = root.integer("version") else {
         if !root.has("version") {
-            root.error_at_head(&format!("`version` is lacking; begin the file with `version = {VERSION}`"));
+            root.lacks("version", format!("`version` is lacking; begin the file with `version = {VERSION}`"));
         }
         return true;
     };
@@ -130,7 +133,10 @@ fn version_is_known(root: &Table<'_, '_>) -> bool {
     };
     root.error(
         version.at,
-        &format!("contract version {} is unknown to this program, which reads version {VERSION}; {cure}", version.value),
+        &format!(
+            "contract version {} is unknown to this program, which reads version {VERSION}; {cure}",
+            version.value
+        ),
     );
     false
 }
@@ -145,9 +151,12 @@ fn sha256(text: &str) -> String {
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What the TOML reader says of a key that stands twice.
+const REPEATED: &str = "duplicate key";
+
 fn syntax_message(text: &str, error: &toml::de::Error) -> String {
     let message = error.message();
-    if message != "duplicate key" {
+    if message != REPEATED {
         return format!("not TOML: {message}");
     }
     let key = error.span().and_then(|span| text.get(span)).unwrap_or_default();

@@ -1,22 +1,27 @@
 //! "Did you mean": the known word nearest to a misspelt one.
 
-/// The known word nearest to `word`, when it is near enough to be meant.
-pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+/// The known words nearest to `word`, when they are near enough to be meant; several when equally near.
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<&'k str> {
     // A third of the word may be wrong; one slip is forgiven even in a short one.
     let most = (word.chars().count() / 3).max(1);
     let near = known.into_iter().map(|candidate| (distance(word, candidate), candidate));
-    near.filter(|(distance, _)| *distance <= most).min_by_key(|(distance, _)| *distance).map(|(_, word)| word)
+    let near: Vec<(usize, &str)> = near.filter(|(distance, _)| *distance <= most).collect();
+    let least = near.iter().map(|(distance, _)| *distance).min();
+    near.into_iter().filter(|(distance, _)| Some(*distance) == least).map(|(_, word)| word).take(3).collect()
 }
 
-/// The cure for an unknown word: the nearest known one, or all of them.
+/// The cure for an unknown word: the nearest known ones, or all of them.
 pub fn cure<'k>(word: &str, known: impl IntoIterator<Item = &'k str> + Clone) -> String {
-    if let Some(meant) = nearest(word, known.clone()) {
-        return format!("did you mean `{meant}`?");
+    let quoted = |words: &[&str], between: &str| {
+        words.iter().map(|word| format!("`{word}`")).collect::<Vec<String>>().join(between)
+    };
+    let meant = nearest(word, known.clone());
+    if !meant.is_empty() {
+        return format!("did you mean {}?", quoted(&meant, " or "));
     }
-    let known: Vec<String> = known.into_iter().map(|word| format!("`{word}`")).collect();
-    match known.len() {
-        0 => "none is known here".into(),
-        _ => format!("known here: {}", known.join(", ")),
+    match known.into_iter().collect::<Vec<&str>>()[..] {
+        [] => "none is known here".into(),
+        ref known => format!("known here: {}", quoted(known, ", ")),
     }
 }
 
@@ -45,20 +50,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_word_is_meant() {
+    fn the_nearest_words_are_meant() {
         let known = ["interval", "invariants", "key", "name", "optional"];
         for (word, meant) in [
-            ("intervall", Some("interval")),
-            ("Interval", Some("interval")),
-            ("ky", Some("key")),
-            ("kye", Some("key")),
-            ("nmae", Some("name")),
-            ("invariant", Some("invariants")),
-            ("zzz", None),
-            ("", None),
+            ("intervall", &["interval"][..]),
+            ("Interval", &["interval"][..]),
+            ("ky", &["key"][..]),
+            ("kye", &["key"][..]),
+            ("nmae", &["name"][..]),
+            ("invariant", &["invariants"][..]),
+            ("zzz", &[]),
+            ("", &[]),
         ] {
             assert_eq!(nearest(word, known), meant, "{word}");
         }
         assert_eq!(cure("zzz", ["a", "b"]), "known here: `a`, `b`");
+        assert_eq!(cure("XNSY", ["XNSE", "XNYS", "XLON"]), "did you mean `XNSE` or `XNYS`?");
+        assert_eq!(cure("a", []), "none is known here");
     }
 }

@@ -1,7 +1,7 @@
 //! `[market]` and `[calendar.NAME]`: which hours count.
 //!
-//! Owns the lookup of a name among the file's own calendars and those compiled in; what makes a calendar sound
-//! is decided in `calendar::definition`.
+//! Owns the lookup of a name among the file's own calendars and those compiled in; what makes a calendar
+//! sound is decided in `calendar::definition`.
 
 use super::reader::{At, Table};
 use crate::calendar::definition::{Changes, parse_day, parse_weekdays};
@@ -30,14 +30,17 @@ impl Calendars {
         let mut waiting: Vec<usize> = (0..tables.len()).collect();
         // A calendar that extends another of the file waits until that one is read.
         while !waiting.is_empty() {
-            let ready = |i: &usize| match tables[*i].1.raw("extends").and_then(|value| value.get_ref().as_str()) {
-                Some(base) => !named.contains(&base) || calendars.own.contains_key(base),
-                None => true,
-            };
+            let ready =
+                |i: &usize| match tables[*i].1.raw("extends").and_then(|value| value.get_ref().as_str()) {
+                    Some(base) => !named.contains(&base) || calendars.own.contains_key(base),
+                    None => true,
+                };
             let (now, later): (Vec<usize>, Vec<usize>) = waiting.iter().copied().partition(ready);
             if now.is_empty() {
                 for i in &later {
-                    tables[*i].1.error(tables[*i].0.at.clone(), "`extends` leads back to this calendar itself");
+                    tables[*i]
+                        .1
+                        .error(tables[*i].0.at.clone(), "`extends` leads back to this calendar itself");
                     calendars.own.insert(tables[*i].0.value.into(), None);
                 }
                 break;
@@ -52,13 +55,19 @@ impl Calendars {
         calendars
     }
 
-    fn own_calendar(&self, name: &At<&str>, table: &Table<'_, '_>) -> Option<(Definition, Arc<CalendarRule>)> {
-        if calendar::find(name.value).is_some() {
-            let message = format!("`{0}` is a calendar that is built in; name yours otherwise, with `extends = \"{0}\"`", name.value);
+    fn own_calendar(
+        &self,
+        name: &At<&str>,
+        table: &Table<'_, '_>,
+    ) -> Option<(Definition, Arc<CalendarRule>)> {
+        if calendar::names().contains(&name.value) {
+            let message = format!(
+                "`{0}` is a calendar that is built in; name yours otherwise, with `extends = \"{0}\"`",
+                name.value
+            );
             table.error(name.at.clone(), &message);
         }
-        let definition =
-            if table.has("extends") { self.extended(table) } else { Self::defined(table) };
+        let definition = if table.has("extends") { self.extended(table) } else { Self::defined(table) };
         table.finish();
         let definition = definition?;
         match definition.expand(name.value) {
@@ -72,11 +81,13 @@ impl Calendars {
 
     fn extended(&self, table: &Table<'_, '_>) -> Option<Definition> {
         let base = table.text("extends");
+        let (add_closed, add_special) = (days(table, "add_closed"), special(table, "add_special"));
+        let (remove, covered) = (days(table, "remove"), covered(table));
         let changes = Changes {
-            add_closed: days(table, "add_closed")?,
-            add_special: special(table, "add_special")?,
-            remove: days(table, "remove")?,
-            covered: covered(table)?,
+            add_closed: add_closed?,
+            add_special: add_special?,
+            remove: remove?,
+            covered: covered?,
         };
         let base = base?;
         let definition = match self.own.get(&base.value) {
@@ -84,7 +95,10 @@ impl Calendars {
             None => match calendar::shipped::definition(&base.value) {
                 Some(shipped) => shipped.clone(),
                 None => {
-                    table.error(base.at, &format!("unknown calendar `{}`; {}", base.raw, self.cure(&base.value)));
+                    table.error(
+                        base.at,
+                        &format!("unknown calendar `{}`; {}", base.raw, self.cure(&base.value)),
+                    );
                     return None;
                 }
             },
@@ -108,7 +122,10 @@ impl Calendars {
             table.lacking::<()>("covered", "[\"2026-01-01\", \"2026-12-31\"]");
         }
         let days = match table.text("days") {
-            Some(text) => parse_weekdays(&text.value).map_err(|fault| table.error(text.at, &fault)).ok(),
+            Some(text) => {
+                let days = parse_weekdays(&text.value);
+                days.map_err(|fault| table.error(text.at.clone(), &text.said(fault))).ok()
+            }
             None => table.lacking("days", "\"Mon-Fri\""),
         };
         let hours = hours(table);
@@ -141,8 +158,11 @@ impl Calendars {
 
     fn cure(&self, name: &str) -> String {
         let own: Vec<&str> = self.own.keys().map(String::as_str).collect();
-        let cure = spelling::cure(name, calendar::names().into_iter().chain(own));
-        format!("{cure}, or define [calendar.NAME]")
+        let known = calendar::names().into_iter().chain(own);
+        if spelling::nearest(name, known.clone()).is_empty() {
+            return format!("{}, or define [calendar.NAME]", spelling::cure(name, known));
+        }
+        spelling::cure(name, known)
     }
 }
 
@@ -161,8 +181,10 @@ pub fn zone(table: &Table<'_, '_>, key: &'static str) -> Option<chrono_tz::Tz> {
         Ok(zone) => Some(zone),
         Err(_) => {
             let known = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-            let meant = spelling::nearest(&text.value, known);
-            let cure = meant.map_or("write it as in \"America/New_York\"".into(), |zone| format!("did you mean `{zone}`?"));
+            let cure = match spelling::nearest(&text.value, known.clone()).is_empty() {
+                true => "write it as in \"America/New_York\"".into(),
+                false => spelling::cure(&text.value, known),
+            };
             table.error(text.at, &format!("unknown time zone `{}`; {cure}", text.raw));
             None
         }
@@ -176,7 +198,8 @@ fn covered(table: &Table<'_, '_>) -> Option<Option<(i64, i64)>> {
     match days[..] {
         [(first, _), (last, _)] if first <= last => Some(Some((first, last))),
         _ => {
-            let message = "`covered` is the first and the last day, both included, as in [\"2026-01-01\", \"2026-12-31\"]";
+            let message = "`covered` is the first and the last day, both included, \
+                           as in [\"2026-01-01\", \"2026-12-31\"]";
             table.error(value.span(), message);
             None
         }
@@ -268,7 +291,10 @@ fn segment_list(table: &Table<'_, '_>, key: &str, value: &Spanned<DeValue<'_>>) 
         return None;
     };
     if list.is_empty() {
-        table.error(value.span(), &format!("`{key}` has no segment; a closed day stands in `closed` or `add_closed`"));
+        table.error(
+            value.span(),
+            &format!("`{key}` has no segment; a closed day stands in `closed` or `add_closed`"),
+        );
         return None;
     }
     let segments: Vec<_> = list
@@ -285,7 +311,12 @@ fn hours(table: &Table<'_, '_>) -> Option<Vec<Hours>> {
     let mut hours = Vec::new();
     if !table.has("hours") {
         table.raw("hours");
-        table.error_at_head("`hours` is lacking; add `hours = [{ from = \"2020-01-01\", segments = [\"09:30-16:00\"] }]`");
+        table.lacks(
+            "hours",
+            "`hours` is lacking; \
+             add `hours = [{ from = \"2020-01-01\", segments = [\"09:30-16:00\"] }]`"
+                .into(),
+        );
         return None;
     }
     for entry in table.tables("hours") {

@@ -64,7 +64,7 @@ fn section<'r, 'e>(root: &Table<'r, 'e>, key: &'static str, example: &str) -> Op
         Some(table) => Some(table.tolerating_unset()),
         None if root.has(key) => None,
         None => {
-            root.error_at_head(&format!("`[{key}]` is lacking; add it with `{example}`"));
+            root.lacks(key, format!("`[{key}]` is lacking; add it with `{example}`"));
             None
         }
     }
@@ -117,7 +117,10 @@ pub fn headers(table: &Table<'_, '_>) -> Vec<(String, String)> {
             continue;
         }
         if headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name.value)) {
-            inner.error(name.at, &format!("header `{}` stands twice (case does not count); keep one", name.value));
+            inner.error(
+                name.at,
+                &format!("header `{}` stands twice (case does not count); keep one", name.value),
+            );
             continue;
         }
         let Some(text) = inner.member_text(name.value, value) else { continue };
@@ -190,7 +193,10 @@ pub fn method(table: &Table<'_, '_>, default: &str) -> String {
     const KNOWN: [&str; 4] = ["GET", "POST", "PUT", "PATCH"];
     let Some(text) = table.text("method") else { return default.into() };
     if text.known && !KNOWN.contains(&text.value.as_str()) {
-        table.error(text.at.clone(), &format!("`{}` is no method to use here; known: GET, POST, PUT, PATCH", text.raw));
+        table.error(
+            text.at.clone(),
+            &format!("`{}` is no method to use here; known: GET, POST, PUT, PATCH", text.raw),
+        );
     }
     text.value
 }

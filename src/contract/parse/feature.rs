@@ -30,7 +30,7 @@ pub struct Defaults {
 pub fn features(root: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) -> Option<Vec<Feature>> {
     let tables = root.tables("feature");
     if tables.is_empty() && !root.has("feature") {
-        root.error_at_head("no feature is declared; add a `[[feature]]`, as `cutover init` shows");
+        root.lacks("feature", "no feature is declared; add a `[[feature]]`, as `cutover init` shows".into());
         return None;
     }
     let mut names: Vec<String> = Vec::new();
@@ -89,7 +89,7 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
         align: align.unwrap_or(Align::Time),
         zone: feature_zone.unwrap_or(chrono_tz::UTC),
         in_rows: false,
-        key: key.as_ref().map(|key| names_of(key)).unwrap_or_default(),
+        key: key.as_ref().map(names_of).unwrap_or_default(),
         time: time.as_ref().map(|time| time.value.clone()),
         params: rest_feed.iter().flat_map(|rest| &rest.each).map(|(name, _)| name.clone()).collect(),
         index_rest: rest_feed.as_ref().and_then(|rest| rest.index.clone()),
@@ -106,12 +106,14 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
     let row_fields = whole_rows.map(|rows| rows.fields.as_slice()).unwrap_or_default();
     let invariants = match (&fields, &rows) {
         (Some(fields), None | Some(Some(_))) => invariants(table, fields, row_fields),
-        _ => table.texts("invariants").map(|_| Vec::new()),
+        _ => table.names("invariants").map(|_| Vec::new()).unwrap_or_default(),
     };
-    if let (Some(fields), Some(invariants)) = (&fields, &invariants) {
+    if let Some(fields) = &fields {
         check_roles(table, &context, key.as_ref(), time.as_ref(), align, fields);
         check_zone(table, fields, row_fields);
-        let lone = |on_rows| invariants.iter().filter(move |i| i.on_rows == on_rows).flat_map(Invariant::lone_fields);
+        let lone = |on_rows| {
+            invariants.iter().filter(move |i| i.on_rows == on_rows).flat_map(Invariant::lone_fields)
+        };
         if let Some(inner) = &field_table {
             field::check_tolerances(inner, fields, &lone(false).collect::<Vec<_>>());
         }
@@ -129,11 +131,6 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
     }
     let windows = windows(table, align, interval, defaults);
     let limits = limits::of_feature(table, &defaults.limits, cadence);
-    let absent_or_good = |key: &str, good: bool| good || !table.has(key);
-    let invariants = if table.has("invariants") { invariants? } else { Vec::new() };
-    if !absent_or_good("zone", feature_zone.is_some()) || !absent_or_good("time", time.is_some()) {
-        return None;
-    }
     Some(Feature {
         name: name?.value.as_str().into(),
         flag,
@@ -162,7 +159,10 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
 fn flag(table: &Table<'_, '_>) -> String {
     let Some(text) = table.filled_text("flag") else { return String::new() };
     if !is_word(&text.value) {
-        table.error(text.at, &format!("`{}` cannot be an environment variable; use letters, digits and `_`", text.raw));
+        table.error(
+            text.at,
+            &format!("`{}` cannot be an environment variable; use letters, digits and `_`", text.raw),
+        );
     }
     text.value
 }
@@ -212,7 +212,12 @@ struct Windows {
     revise_for: Span,
 }
 
-fn windows(table: &Table<'_, '_>, align: Option<Align>, interval: Option<Span>, defaults: &Defaults) -> Windows {
+fn windows(
+    table: &Table<'_, '_>,
+    align: Option<Align>,
+    interval: Option<Span>,
+    defaults: &Defaults,
+) -> Windows {
     let own_tolerance = table.span_or_zero("time_tolerance");
     let max_delay = table.duration("max_delay");
     let revise_for = table.span_or_zero("revise_for");
@@ -229,7 +234,9 @@ fn windows(table: &Table<'_, '_>, align: Option<Align>, interval: Option<Span>, 
     if let Some(found) = &own_tolerance
         && found.value >= interval
     {
-        let message = format!("`time_tolerance` must be shorter than the interval ({interval}), or neighbours would pair");
+        let message = format!(
+            "`time_tolerance` must be shorter than the interval ({interval}), or neighbours would pair"
+        );
         table.error(found.at.clone(), &message);
     }
     // The file's own default is for all features, so it is cut to each one's interval rather than refused.
@@ -284,7 +291,10 @@ fn each(table: &Table<'_, '_>) -> Vec<(String, Vec<serde_json::Value>)> {
     let mut each = Vec::new();
     for (name, value) in inner.members() {
         if !is_word(name.value) {
-            inner.error(name.at, &format!("parameter `{}` must be made of letters, digits and `_`", name.value));
+            inner.error(
+                name.at,
+                &format!("parameter `{}` must be made of letters, digits and `_`", name.value),
+            );
             continue;
         }
         let mut values: Vec<serde_json::Value> = Vec::new();
@@ -297,7 +307,10 @@ fn each(table: &Table<'_, '_>) -> Vec<(String, Vec<serde_json::Value>)> {
                     }
                     let Some(scalar) = inner.json(name.value, item) else { continue };
                     if values.contains(&scalar) {
-                        inner.error(item.span(), &format!("a value of `{}` stands twice; keep one", name.value));
+                        inner.error(
+                            item.span(),
+                            &format!("a value of `{}` stands twice; keep one", name.value),
+                        );
                     }
                     values.push(scalar);
                 }
@@ -322,14 +335,17 @@ fn query(table: &Table<'_, '_>) -> Vec<(String, String)> {
             Some(scalar @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => {
                 query.push((name.value.to_string(), scalar.to_string()));
             }
-            Some(_) => inner.error(value.span(), &format!("`{}` of a query is a string, a number or a boolean", name.value)),
+            Some(_) => inner.error(
+                value.span(),
+                &format!("`{}` of a query is a string, a number or a boolean", name.value),
+            ),
             None => {}
         }
     }
     query
 }
 
-/// A parameter that changes no request has no effect, and one in a path that nobody declares cannot be filled.
+/// A parameter that changes no request has no effect; one in a path that nobody declares cannot be filled.
 fn check_each(table: &Table<'_, '_>, rest: &RestFeed, fields: &[Field]) {
     let in_path = placeholders(&rest.path);
     let in_query: Vec<&str> = rest.query.iter().flat_map(|(_, value)| placeholders(value)).collect();
@@ -343,9 +359,13 @@ fn check_each(table: &Table<'_, '_>, rest: &RestFeed, fields: &[Field]) {
     }
     let Some(inner) = table.table("each") else { return };
     for (name, _) in &rest.each {
-        let in_field = fields.iter().any(|field| matches!(&field.rest, Source::Param(param) if param == name));
+        let in_field =
+            fields.iter().any(|field| matches!(&field.rest, Source::Param(param) if param == name));
         if !in_path.contains(&name.as_str()) && !in_query.contains(&name.as_str()) && !in_field {
-            inner.ineffective(name, &format!("neither `path` nor `query` has `{{{name}}}`, nor a field `@{name}`"));
+            inner.ineffective(
+                name,
+                &format!("neither `path` nor `query` has `{{{name}}}`, nor a field `@{name}`"),
+            );
         }
     }
 }
@@ -372,23 +392,31 @@ fn check_roles(
     for text in key.iter().flat_map(|key| &key.value) {
         let Some(field) = declared(table, text, "key", fields) else { continue };
         if field.kind == FieldType::Countdown {
-            table.error(text.at.clone(), &format!("countdown `{}` changes by itself and cannot be a key", text.raw));
+            table.error(
+                text.at.clone(),
+                &format!("countdown `{}` changes by itself and cannot be a key", text.raw),
+            );
         }
         if context.time.as_ref() == Some(&field.name) {
-            let message = format!("`{}` is `time` and part of `key`; then each version is a stream of its own", text.raw);
+            let message = format!(
+                "`{}` is `time` and part of `key`; then each version is a stream of its own",
+                text.raw
+            );
             table.error(text.at.clone(), &message);
         }
     }
     match (align, time) {
         (Some(Align::Arrival), Some(_)) => {
-            let why = "align = \"arrival\" compares arrivals; with an event time on both sides use align = \"time\"";
+            let why = "align = \"arrival\" compares arrivals; \
+                       with an event time on both sides use align = \"time\"";
             table.ineffective("time", why);
         }
         (Some(align @ (Align::Time | Align::Bucket)), None) if !table.has("time") => {
             let timestamps = fields.iter().find(|field| field.kind == FieldType::Timestamp);
             let example = timestamps.map_or("timestamp", |field| field.name.as_str());
             let message = format!(
-                "align = \"{}\" needs `time`, the field that carries the event time; add `time = \"{example}\"`, or use align = \"arrival\"",
+                "align = \"{}\" needs `time`, the field that carries the event time; \
+                 add `time = \"{example}\"`, or use align = \"arrival\"",
                 align.name()
             );
             table.error_at_head(&message);
@@ -396,7 +424,8 @@ fn check_roles(
         (_, Some(time)) => {
             let Some(field) = declared(table, time, "time", fields) else { return };
             if field.kind != FieldType::Timestamp {
-                let message = format!("`time` must be a timestamp, and `{}` is a {}", time.raw, field.kind.name());
+                let message =
+                    format!("`time` must be a timestamp, and `{}` is a {}", time.raw, field.kind.name());
                 table.error(time.at.clone(), &message);
             }
         }
@@ -421,20 +450,17 @@ fn check_zone(table: &Table<'_, '_>, fields: &[Field], row_fields: &[Field]) {
     }
 }
 
-fn invariants(table: &Table<'_, '_>, fields: &[Field], row_fields: &[Field]) -> Option<Vec<Invariant>> {
-    let Some(list) = table.names("invariants") else {
-        return (!table.has("invariants")).then(Vec::new);
-    };
-    let read: Vec<_> = list
-        .value
+fn invariants(table: &Table<'_, '_>, fields: &[Field], row_fields: &[Field]) -> Vec<Invariant> {
+    let Some(list) = table.names("invariants") else { return Vec::new() };
+    list.value
         .iter()
-        .map(|text| match Invariant::parse(&text.value, fields, row_fields) {
+        .filter_map(|text| match Invariant::parse(&text.value, fields, row_fields) {
             Ok(invariant) => Some(invariant),
             Err(fault) => {
-                table.error(text.inside(table, fault.at), &format!("invariant: {}", fault.message));
+                table
+                    .error(text.inside(table, fault.at), &text.said(format!("invariant: {}", fault.message)));
                 None
             }
         })
-        .collect();
-    read.into_iter().collect()
+        .collect()
 }

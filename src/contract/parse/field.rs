@@ -39,32 +39,33 @@ const TYPES: [FieldType; 7] = [
     FieldType::Countdown,
 ];
 
-/// All fields in the order of the file, or `None` when any is wrong.
+/// All fields in the order of the file; `None` when there is none. One that is wrong was reported and stands
+/// there with what could be read, so that what names it finds it.
 pub fn fields(table: &Table<'_, '_>, context: &Context) -> Option<Vec<Field>> {
     let members = table.members();
     if members.is_empty() {
-        table.error_at_head("`fields` declares no field; add those to compare, as in `cash = { type = \"decimal\" }`");
+        table.error_at_head(
+            "`fields` declares no field; add those to compare, as in `cash = { type = \"decimal\" }`",
+        );
         return None;
     }
-    let fields: Vec<_> = members
-        .iter()
-        .map(|(name, value)| {
-            let mut inner = table.member_table(name, value)?;
-            inner.name = format!("field `{}`", name.value);
-            let field = field(&inner, name, context);
-            inner.finish();
-            field
-        })
-        .collect();
-    fields.into_iter().collect()
+    let fields = members.iter().filter_map(|(name, value)| {
+        let mut inner = table.member_table(name, value)?;
+        inner.name = format!("field `{}`", name.value);
+        let field = field(&inner, name, context);
+        inner.finish();
+        Some(field)
+    });
+    Some(fields.collect())
 }
 
-fn field(table: &Table<'_, '_>, name: &At<&str>, context: &Context) -> Option<Field> {
+fn field(table: &Table<'_, '_>, name: &At<&str>, context: &Context) -> Field {
     if name.value.is_empty() || name.value.contains(|c: char| c.is_control() || matches!(c, ',' | '=')) {
         table.error(name.at.clone(), "a field's name is not empty and has no `,`, `=` or control code");
     }
     let kind = kind(table);
-    let known_kind = kind.unwrap_or(FieldType::String);
+    let is_time = context.time.as_deref() == Some(name.value);
+    let assumed = kind.unwrap_or(if is_time { FieldType::Timestamp } else { FieldType::Decimal });
     let values = values(table, kind);
     let tolerance = tolerance(table, kind);
     let optional = table.boolean("optional").is_some_and(|flag| flag.value);
@@ -75,26 +76,27 @@ fn field(table: &Table<'_, '_>, name: &At<&str>, context: &Context) -> Option<Fi
     if kind.is_some_and(|kind| kind != FieldType::Timestamp) {
         table.ineffective("zone", "only a timestamp has a zone");
     }
-    let rest = source(table, name.value, Side::Rest, context, known_kind, &values);
-    let ws = source(table, name.value, Side::Ws, context, known_kind, &values);
+    let rest = source(table, name.value, Side::Rest, context, kind, &values);
+    let ws = source(table, name.value, Side::Ws, context, kind, &values);
     if rest == Some(Source::Absent) && ws == Some(Source::Absent) {
         table.error(name.at.clone(), &format!("field `{}` is on neither side; remove it", name.value));
     }
     check_role(table, name, context, [&rest, &ws]);
     check_compared(table, compare, [&rest, &ws]);
-    Some(Field {
+    let by_name = || Source::Record(vec![name.value.to_string()]);
+    Field {
         name: name.value.to_string(),
-        kind: kind?,
-        tolerance: tolerance?,
+        kind: assumed,
+        tolerance: tolerance.unwrap_or(Tolerance::Exact),
         optional,
         compare,
         values,
         forming,
         is_static,
         zone: own_zone.unwrap_or(context.zone),
-        rest: rest?,
-        ws: ws?,
-    })
+        rest: rest.unwrap_or_else(by_name),
+        ws: ws.unwrap_or_else(by_name),
+    }
 }
 
 fn kind(table: &Table<'_, '_>) -> Option<FieldType> {
@@ -115,10 +117,15 @@ fn values(table: &Table<'_, '_>, kind: Option<FieldType>) -> Vec<String> {
         }
         Some(FieldType::Enum) => {
             if let Some(list) = list.as_ref().filter(|list| list.value.is_empty()) {
-                table.error(list.at.clone(), "`values` is empty, so nothing could ever be right; name the values");
+                table.error(
+                    list.at.clone(),
+                    "`values` is empty, so nothing could ever be right; name the values",
+                );
             }
         }
-        Some(kind) => table.ineffective("values", &format!("it belongs to type \"enum\", and this is {}", kind.name())),
+        Some(kind) => {
+            table.ineffective("values", &format!("it belongs to type \"enum\", and this is {}", kind.name()))
+        }
         None => {}
     }
     list.map(|list| list.value.into_iter().map(|text| text.value).collect()).unwrap_or_default()
@@ -135,9 +142,10 @@ fn tolerance(table: &Table<'_, '_>, kind: Option<FieldType>) -> Option<Tolerance
     match kind? {
         kind @ (FieldType::Decimal | FieldType::Integer) => match numeric_tolerance(&text) {
             Some(tolerance) => Some(tolerance),
-            None if Span::parse(&text).is_some() => {
-                wrong(&format!("a number or a percentage for type {}, as in \"0.005\" or \"0.01%\"", kind.name()))
-            }
+            None if Span::parse(&text).is_some() => wrong(&format!(
+                "a number or a percentage for type {}, as in \"0.005\" or \"0.01%\"",
+                kind.name()
+            )),
             None => wrong("a positive number or percentage, as in \"0.005\" or \"0.01%\""),
         },
         FieldType::Timestamp | FieldType::Countdown => match Span::parse(&text) {
@@ -229,7 +237,7 @@ fn source(
     name: &str,
     side: Side,
     context: &Context,
-    kind: FieldType,
+    kind: Option<FieldType>,
     values: &[String],
 ) -> Option<Source> {
     let key = side.key();
@@ -260,13 +268,13 @@ fn parse_source(
     text: &Text,
     side: Side,
     context: &Context,
-    kind: FieldType,
+    kind: Option<FieldType>,
     values: &[String],
 ) -> Result<Source, String> {
     let from = text.value.as_str();
     if let Some(inner) = from.strip_prefix('\'') {
         let constant = inner.strip_suffix('\'').ok_or("a constant ends with `'`, as in \"'USA'\"")?;
-        if !fits(constant, kind, values) {
+        if let Some(kind) = kind.filter(|kind| !fits(constant, *kind, values)) {
             return Err(format!("this constant is no {}", kind.name()));
         }
         return Ok(Source::Constant(constant.to_string()));
@@ -322,11 +330,18 @@ fn check_role(table: &Table<'_, '_>, name: &At<&str>, context: &Context, sources
     let role = if is_key { "key" } else { "time" };
     for key in ["tolerance", "compare", "static", "forming"] {
         let cure = if is_time && key == "tolerance" { " (`time_tolerance` of the feature is)" } else { "" };
-        table.ineffective(key, &format!("`{}` is `{role}`, which aligns and is not compared{cure}", name.value));
+        table.ineffective(
+            key,
+            &format!("`{}` is `{role}`, which aligns and is not compared{cure}", name.value),
+        );
     }
-    table.ineffective("optional", &format!("`{}` is `{role}`, without which nothing can be aligned", name.value));
+    table.ineffective(
+        "optional",
+        &format!("`{}` is `{role}`, without which nothing can be aligned", name.value),
+    );
     if sources.iter().any(|source| **source == Some(Source::Absent)) {
-        let message = format!("`{}` is `{role}` and must come from both sides; `false` takes one away", name.value);
+        let message =
+            format!("`{}` is `{role}` and must come from both sides; `false` takes one away", name.value);
         table.error(name.at.clone(), &message);
     }
 }

@@ -3,7 +3,7 @@
 use super::all_fields;
 use super::reader::{Table, Text};
 use crate::calendar::definition::parse_day;
-use crate::contract::{Feature, FieldType, Logs, Waiver, spelling};
+use crate::contract::{Align, Feature, FieldType, Logs, Waiver, spelling};
 use crate::model::{Class, Span};
 
 const SETTLE: Span = Span::from_secs(2);
@@ -29,6 +29,15 @@ pub fn timing(root: &Table<'_, '_>) -> Timing {
     timing
 }
 
+/// The file's tolerance is a default for features that pair by event time.
+pub fn check_timing(root: &Table<'_, '_>, features: &[Feature]) {
+    if features.iter().all(|feature| feature.align != Align::Time)
+        && let Some(table) = root.table("timing")
+    {
+        table.ineffective("time_tolerance", "no feature has align = \"time\"");
+    }
+}
+
 pub fn logs(root: &Table<'_, '_>) -> Option<Logs> {
     let default = || LOG_ERRORS.map(String::from).to_vec();
     let Some(table) = root.table("logs") else {
@@ -37,7 +46,10 @@ pub fn logs(root: &Table<'_, '_>) -> Option<Logs> {
     let sources = sources(&table);
     let errors = match table.names("errors") {
         Some(list) if list.value.is_empty() => {
-            table.error(list.at, "`errors` is empty, so no line could ever match; remove it to use the default");
+            table.error(
+                list.at,
+                "`errors` is empty, so no line could ever match; remove it to use the default",
+            );
             Vec::new()
         }
         Some(list) => list.value.into_iter().filter_map(|text| pattern(&table, text)).collect(),
@@ -66,7 +78,8 @@ fn pattern(table: &Table<'_, '_>, text: Text) -> Option<String> {
     match regex_lite::Regex::new(&text.value) {
         Ok(_) => Some(text.value),
         Err(fault) => {
-            table.error(text.at, &format!("not a regular expression: {fault}"));
+            let message = text.said(format!("not a regular expression: {fault}"));
+            table.error(text.at, &message);
             None
         }
     }
@@ -88,7 +101,8 @@ pub fn redact(root: &Table<'_, '_>, features: Option<&[Feature]>) -> Option<Vec<
         if let Some(field) = named.iter().find(|field| !hashable(field.kind)) {
             let kind = field.kind.name();
             let message = format!(
-                "`{}` is a {kind}; a hash in its place could not be compared; only string and integer fields can be redacted",
+                "`{}` is a {kind}; a hash in its place could not be compared; \
+                 only string and integer fields can be redacted",
                 text.raw
             );
             root.error(text.at.clone(), &message);
@@ -117,7 +131,8 @@ fn waiver(table: &Table<'_, '_>, features: Option<&[Feature]>) -> Option<Waiver>
     let feature = required("feature", "\"positions\"");
     let class = class(table);
     let field = table.filled_text("field");
-    let (reason, owner) = (required("reason", "\"why it is accepted\""), required("owner", "\"who accepts it\""));
+    let (reason, owner) =
+        (required("reason", "\"why it is accepted\""), required("owner", "\"who accepts it\""));
     let until = until(table);
     table.finish();
     if let (Some(features), Some(feature)) = (features, &feature) {
@@ -174,7 +189,8 @@ pub fn check_ignored_types(root: &Table<'_, '_>, features: &[Feature]) {
     let Some(list) = ws.texts("ignore_types") else { return };
     for text in list.value {
         if let Some(feature) = features.iter().find(|feature| feature.ws.kind == text.value) {
-            let message = format!("type `{}` is what feature `{}` reads; it cannot be ignored", text.raw, feature.name);
+            let message =
+                format!("type `{}` is what feature `{}` reads; it cannot be ignored", text.raw, feature.name);
             root.error(text.at, &message);
         }
     }

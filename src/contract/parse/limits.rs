@@ -1,6 +1,6 @@
 //! `[checks.X]` and `[feature.checks.X]`: the limits of the checks.
 //!
-//! Owns which check has which limit. A table for a check that does not exist, or that has no limits, is an error.
+//! Owns which check has which limit. A table for a check that does not exist, or without limits, is an error.
 
 use super::reader::Table;
 use crate::contract::{Cadence, Limits, spelling};
@@ -64,7 +64,9 @@ fn read(owner: &Table<'_, '_>, limits: &mut Limits) {
         if table.has("min_ticks") {
             let min_ticks = std::mem::replace(&mut limits.min_ticks, before);
             if ticks.is_some_and(|ticks| ticks != min_ticks) {
-                table.error_at_head("`min_ticks` of `interval-match` and of `no-gaps` is one number; make them equal");
+                table.error_at_head(
+                    "`min_ticks` of `interval-match` and of `no-gaps` is one number; make them equal",
+                );
             }
             ticks = Some(min_ticks);
         }
@@ -78,7 +80,10 @@ fn limit(table: &Table<'_, '_>, check: &str, key: &'static str, limits: &mut Lim
     let fraction = |slot: &mut f64| {
         let Some(found) = table.fraction(key) else { return };
         if found.value == 0.0 {
-            table.error(found.at, &format!("`{key}` of zero cannot be met or has no meaning; write it as in \"2%\""));
+            table.error(
+                found.at,
+                &format!("`{key}` of zero cannot be met or has no meaning; write it as in \"2%\""),
+            );
         } else {
             *slot = found.value;
         }

@@ -1,8 +1,9 @@
 //! Which parts of a contract are credentials, and the text without them.
 //!
 //! Owns the law that a capture and an error message carry none: literal values of `headers`, `query` and
-//! `login.json`, user names and passwords in URLs and the query of the WebSocket's URL. `${NAME}` is no secret
-//! and stays; in a `query` so does a request parameter `{name}`.
+//! `login.json`, user names and passwords in URLs, the query of the WebSocket's URL, and what is called a
+//! token, a key or a password in a path's query or in a message. `${NAME}` is no secret and stays; in a
+//! `query` so does a request parameter `{name}`.
 
 use super::text::is_word;
 use std::ops::Range;
@@ -18,12 +19,7 @@ const SECRET_TABLES: [&str; 3] = ["headers", "query", "json"];
 pub fn recorded_text(text: &str, document: &DeTable<'_>) -> String {
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     each_secret(document, &mut |span, value, params| edits.push((span, blotted(value, params))));
-    each_url(document, &mut |span, url| {
-        let masked = masked_url(url);
-        if masked != url {
-            edits.push((span, quoted(&masked)));
-        }
-    });
+    each_mixed(document, &mut |span, masked| edits.push((span, quoted(&masked))));
     edits.sort_by_key(|(span, _)| span.start);
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
@@ -39,7 +35,8 @@ pub fn recorded_text(text: &str, document: &DeTable<'_>) -> String {
     out
 }
 
-/// The byte ranges that an excerpt must not show.
+/// The byte ranges that an excerpt must not show. More than what is recorded without: a misspelt `header`
+/// holds a credential too, so what nobody knows is blotted where credentials may stand.
 pub fn secret_spans(document: &DeTable<'_>) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     each_secret(document, &mut |span, value, params| {
@@ -47,18 +44,85 @@ pub fn secret_spans(document: &DeTable<'_>) -> Vec<Range<usize>> {
             spans.push(span);
         }
     });
-    each_url(document, &mut |span, url| {
-        if masked_url(url) != url {
-            spans.push(span);
-        }
-    });
+    each_mixed(document, &mut |span, _| spans.push(span));
+    each_unknown(document, &mut |span, _, _| spans.push(span));
     spans
+}
+
+const KNOWN_AT_TOP: [&str; 12] = [
+    "version",
+    "rest",
+    "ws",
+    "market",
+    "timing",
+    "feature",
+    "redact",
+    "reviewers",
+    "calendar",
+    "waiver",
+    "checks",
+    "logs",
+];
+
+/// Keys of the connections whose values are no credentials; `login` has its own.
+const HARMLESS: [&str; 22] = [
+    "base_url",
+    "timeout",
+    "ca",
+    "client_cert",
+    "client_key",
+    "max_body",
+    "max_in_flight",
+    "url",
+    "type",
+    "ignore_types",
+    "max_message",
+    "keepalive",
+    "reconnect",
+    "path",
+    "poll",
+    "records",
+    "index",
+    "each",
+    "method",
+    "login",
+    "first",
+    "most",
+];
+const HARMLESS_IN_LOGIN: [&str; 5] = ["method", "path", "token", "header", "format"];
+
+fn each_unknown(document: &DeTable<'_>, visit: Visit<'_>) {
+    for (key, value) in document.iter() {
+        match key.get_ref().as_ref() {
+            "rest" | "ws" => unknown_under(value, &HARMLESS, visit),
+            "feature" => {
+                for feature in items(value) {
+                    let feeds = ["rest", "ws"].into_iter().filter_map(|side| member(feature, side));
+                    feeds.for_each(|feed| unknown_under(feed, &HARMLESS, visit));
+                }
+            }
+            known if KNOWN_AT_TOP.contains(&known) => {}
+            _ => each_leaf(value, false, visit),
+        }
+    }
+}
+
+fn unknown_under(value: &Spanned<DeValue<'_>>, harmless: &[&str], visit: Visit<'_>) {
+    let Some(table) = value.get_ref().as_table() else { return each_leaf(value, false, visit) };
+    for (key, value) in table.iter() {
+        match key.get_ref().as_ref() {
+            // Their values are blotted by their own rule, which leaves references to be seen.
+            name if SECRET_TABLES.contains(&name) => {}
+            "login" => unknown_under(value, &HARMLESS_IN_LOGIN, visit),
+            name if harmless.contains(&name) => {}
+            _ => each_leaf(value, false, visit),
+        }
+    }
 }
 
 /// In a torn file tables cannot be told for sure, so all quoted text near credentials is suspect.
 pub fn suspect_spans(text: &str) -> Vec<Range<usize>> {
-    const WORDS: [&str; 9] =
-        ["headers", "login", "query", "json", "auth", "token", "pass", "secret", "://"];
+    const WORDS: [&str; 9] = ["headers", "login", "query", "json", "auth", "token", "pass", "secret", "://"];
     let mut spans = Vec::new();
     let (mut at, mut in_connection, mut braces) = (0, false, 0_i64);
     for line in text.split_inclusive('\n') {
@@ -134,17 +198,38 @@ fn each_leaf(value: &Spanned<DeValue<'_>>, params: bool, visit: Visit<'_>) {
     }
 }
 
-fn each_url(document: &DeTable<'_>, visit: &mut dyn FnMut(Range<usize>, &str)) {
-    for (key, value) in document.iter() {
-        let url = match key.get_ref().as_ref() {
-            "rest" => member(value, "base_url"),
-            "ws" => member(value, "url"),
-            _ => None,
-        };
-        if let Some(url) = url
-            && let Some(text) = url.get_ref().as_str()
+/// Texts that hold a credential beside other things, with it blotted.
+fn each_mixed(document: &DeTable<'_>, visit: &mut dyn FnMut(Range<usize>, String)) {
+    let mut mixed = |value: Option<&Spanned<DeValue<'_>>>, mask: fn(&str) -> String| {
+        let text = value.and_then(|value| Some((value.span(), value.get_ref().as_str()?)));
+        if let Some((span, text)) = text
+            && mask(text) != text
         {
-            visit(url.span(), text);
+            visit(span, mask(text));
+        }
+    };
+    for (key, value) in document.iter() {
+        match key.get_ref().as_ref() {
+            "rest" => {
+                mixed(member(value, "base_url"), masked_url);
+                mixed(member(value, "login").and_then(|login| member(login, "path")), masked_path);
+            }
+            "ws" => {
+                mixed(member(value, "url"), masked_url);
+                mixed(
+                    member(value, "keepalive").and_then(|keepalive| member(keepalive, "send")),
+                    masked_message,
+                );
+                for message in member(value, "subscribe").map(items).unwrap_or_default() {
+                    mixed(Some(message), masked_message);
+                }
+            }
+            "feature" => {
+                for feature in items(value) {
+                    mixed(member(feature, "rest").and_then(|rest| member(rest, "path")), masked_path);
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -186,32 +271,67 @@ fn next_reference(text: &str, params: bool) -> Option<(&str, &str, &str)> {
 
 /// Without user name, password and the values of the query.
 fn masked_url(url: &str) -> String {
-    let (head, query) = match url.split_once('?') {
-        Some((head, query)) => (head, Some(query)),
-        None => (url, None),
-    };
-    let mut out = match head.split_once("://") {
-        Some((scheme, rest)) => {
-            let authority_end = rest.find('/').unwrap_or(rest.len());
-            match rest[..authority_end].rfind('@') {
-                Some(at) => format!("{scheme}://{}{}", blotted_text(&rest[..at], false), &rest[at..]),
-                None => head.to_string(),
-            }
+    let (head, query) = url.split_once('?').map_or((url, None), |(head, query)| (head, Some(query)));
+    let mut out = head.to_string();
+    if let Some((scheme, rest)) = head.split_once("://") {
+        let authority_end = rest.find('/').unwrap_or(rest.len());
+        if let Some(at) = rest[..authority_end].rfind('@') {
+            out = format!("{scheme}://{}{}", blotted_text(&rest[..at], false), &rest[at..]);
         }
-        None => head.to_string(),
-    };
+    }
     if let Some(query) = query {
-        let pairs: Vec<String> = query
-            .split('&')
-            .map(|pair| match pair.split_once('=') {
-                Some((name, value)) if !value.is_empty() => format!("{name}={}", blotted_text(value, false)),
-                _ => pair.to_string(),
-            })
-            .collect();
         out.push('?');
-        out.push_str(&pairs.join("&"));
+        out.push_str(&masked_query(query, |_| true, false));
     }
     out
+}
+
+/// Without what the query of a path calls a secret; the rest of it says what is asked for.
+fn masked_path(path: &str) -> String {
+    match path.split_once('?') {
+        Some((head, query)) => format!("{head}?{}", masked_query(query, sounds_secret, true)),
+        None => path.to_string(),
+    }
+}
+
+fn masked_query(query: &str, secret: fn(&str) -> bool, params: bool) -> String {
+    let mask = |pair: &str| match pair.split_once('=') {
+        Some((name, value)) if !value.is_empty() && secret(name) => {
+            format!("{name}={}", blotted_text(value, params))
+        }
+        _ => pair.to_string(),
+    };
+    query.split('&').map(mask).collect::<Vec<String>>().join("&")
+}
+
+/// Without what a JSON message calls a secret, as in `{"type":"auth","token":"…"}`.
+fn masked_message(text: &str) -> String {
+    let Ok(whole) = serde_json::from_str::<serde_json::Value>(text) else { return text.to_string() };
+    let mut masked = whole.clone();
+    blot_members(&mut masked, false);
+    if masked == whole { text.to_string() } else { masked.to_string() }
+}
+
+fn blot_members(value: &mut serde_json::Value, secret: bool) {
+    use serde_json::Value;
+    match value {
+        Value::Object(members) => {
+            members.iter_mut().for_each(|(name, value)| blot_members(value, secret || sounds_secret(name)));
+        }
+        Value::Array(list) => list.iter_mut().for_each(|value| blot_members(value, secret)),
+        Value::String(text) if secret => *text = blotted_text(text, false),
+        Value::Number(_) if secret => *value = Value::String(BLOT.into()),
+        _ => {}
+    }
+}
+
+/// Whether a member or a parameter of this name is a credential. Better one too many: what is blotted here
+/// is needed by no replay.
+fn sounds_secret(name: &str) -> bool {
+    const WORDS: [&str; 8] =
+        ["token", "pass", "secret", "auth", "apikey", "api_key", "credential", "signature"];
+    let name = name.to_lowercase();
+    WORDS.iter().any(|word| name.contains(word)) || name == "key"
 }
 
 /// A TOML basic string.

@@ -80,7 +80,8 @@ pub fn render(error: &ContractError) -> String {
         return out;
     }
     // Tabs stay tabs, so that the mark stands under its text whatever their width.
-    let indent: String = excerpt.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let indent: String =
+        excerpt.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     let mark = "^".repeat(error.length.min(width + 1 - (column - 1)).max(1));
     out.push_str(&format!("{gutter} |\n{number} | {excerpt}\n{gutter} | {indent}{mark}\n"));
     out

@@ -1,8 +1,8 @@
 //! Reads TOML tables key by key, with places, and collects what is wrong.
 //!
-//! Owns `${NAME}`, unknown keys and the wording of type errors. A getter that finds a wrong value reports it and
-//! answers `None`, so that callers go on and find the next error. Messages quote what the file says, never what
-//! the environment filled in.
+//! Owns `${NAME}`, unknown and absent keys and the wording of type errors. A getter that finds a wrong value
+//! reports it and answers `None`, so that callers go on and find the next error. Messages quote what the file
+//! says, never what the environment filled in.
 
 use super::Environment;
 use super::place::Fault;
@@ -20,6 +20,8 @@ pub struct Reader<'e> {
     environment: Environment<'e>,
     connects: bool,
     faults: RefCell<Vec<Fault>>,
+    /// What the environment answered: value and name.
+    answers: RefCell<Vec<(String, String)>>,
 }
 
 /// A value and the bytes of the file that it stands in.
@@ -56,29 +58,51 @@ pub struct Table<'r, 'e> {
     at: Range<usize>,
     unset: Unset,
     known: RefCell<Vec<&'static str>>,
+    /// Required keys that are absent, with what to say of them.
+    lacks: RefCell<Vec<(String, String)>>,
 }
 
 impl<'e> Reader<'e> {
     pub fn new(text: &'e str, environment: Environment<'e>, connects: bool) -> Reader<'e> {
-        Reader { text, environment, connects, faults: RefCell::new(Vec::new()) }
+        let (faults, answers) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        Reader { text, environment, connects, faults, answers }
     }
 
     pub fn error(&self, at: Range<usize>, message: &str) {
         self.faults.borrow_mut().push(Fault { start: at.start, end: at.end, message: message.to_string() });
     }
 
+    /// The errors, in whose messages values of the environment stand as `${NAME}` again.
     pub fn into_errors(self) -> Vec<Fault> {
-        self.faults.into_inner()
+        let mut faults = self.faults.into_inner();
+        for (value, name) in self.answers.into_inner() {
+            // A shorter one is no secret, and replacing it would garble the message.
+            if value.len() >= 4 {
+                for fault in &mut faults {
+                    fault.message = fault.message.replace(&value, &format!("${{{name}}}"));
+                }
+            }
+        }
+        faults
+    }
+
+    fn lookup(&self, name: &str) -> Option<String> {
+        let value = (self.environment)(name)?;
+        self.answers.borrow_mut().push((value.clone(), name.to_string()));
+        Some(value)
     }
 
     fn text(&self, raw: &str, at: Range<usize>, unset: Unset) -> Option<Text> {
-        match fill(raw, self.environment) {
+        match fill(raw, &|name| self.lookup(name)) {
             Filled::Text(value) => Some(Text { value, raw: raw.to_string(), at, known: true }),
             Filled::Unset(_) if unset == Unset::MayStay && !self.connects => {
                 Some(Text { value: raw.to_string(), raw: raw.to_string(), at, known: false })
             }
             Filled::Unset(name) => {
-                self.error(at, &format!("environment variable `{name}` is not set; set it, or write the value"));
+                self.error(
+                    at,
+                    &format!("environment variable `{name}` is not set; set it, or write the value"),
+                );
                 None
             }
             Filled::Malformed => {
@@ -90,6 +114,14 @@ impl<'e> Reader<'e> {
 }
 
 impl Text {
+    /// A message that quotes parts of the value, unless the environment gave some of it.
+    pub fn said(&self, message: String) -> String {
+        if self.raw == self.value {
+            return message;
+        }
+        format!("`{}` is not right once its variables are filled in", self.raw)
+    }
+
     /// The string's text begins after its quote; inside, only unescaped text has places of its own.
     pub fn inside(&self, reader: &Table<'_, '_>, offset: usize) -> Range<usize> {
         let start = self.at.start + 1;
@@ -111,6 +143,7 @@ impl<'r, 'e> Table<'r, 'e> {
             at: 0..0,
             unset: Unset::IsAnError,
             known: RefCell::new(Vec::new()),
+            lacks: RefCell::new(Vec::new()),
         }
     }
 
@@ -153,15 +186,23 @@ impl<'r, 'e> Table<'r, 'e> {
 
     fn wrong(&self, key: &str, found: &Spanned<DeValue<'_>>, right: &str) {
         let article = if found.get_ref().type_str().starts_with(['a', 'i']) { "an" } else { "a" };
-        self.error(found.span(), &format!("`{key}` is {article} {}; write {right}", found.get_ref().type_str()));
+        self.error(
+            found.span(),
+            &format!("`{key}` is {article} {}; write {right}", found.get_ref().type_str()),
+        );
     }
 
     /// Reports that a required key is absent; the answer is `None` either way.
     pub fn lacking<T>(&self, key: &str, example: &str) -> Option<T> {
         if !self.has(key) {
-            self.error_at_head(&format!("`{key}` is lacking in {}; add `{key} = {example}`", self.name));
+            self.lacks(key, format!("`{key}` is lacking in {}; add `{key} = {example}`", self.name));
         }
         None
+    }
+
+    /// Notes an absent key; `finish` reports it unless it stands there misspelt.
+    pub fn lacks(&self, key: &str, message: String) {
+        self.lacks.borrow_mut().push((key.to_string(), message));
     }
 
     /// Reports a key that stands here but can have no effect.
@@ -251,7 +292,10 @@ impl<'r, 'e> Table<'r, 'e> {
             None if !text.known => None,
             None => {
                 let raw = &text.raw;
-                self.error(text.at, &format!("`{raw}` is no duration; write it with its unit, as in \"10s\" or \"250ms\""));
+                self.error(
+                    text.at,
+                    &format!("`{raw}` is no duration; write it with its unit, as in \"10s\" or \"250ms\""),
+                );
                 None
             }
         }
@@ -362,6 +406,7 @@ impl<'r, 'e> Table<'r, 'e> {
             at: if value.span().is_empty() { self.key_place(entries) } else { value.span() },
             unset: self.unset,
             known: RefCell::new(Vec::new()),
+            lacks: RefCell::new(Vec::new()),
         })
     }
 
@@ -422,22 +467,32 @@ impl<'r, 'e> Table<'r, 'e> {
     pub fn json(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<serde_json::Value> {
         use serde_json::Value;
         match value.get_ref() {
-            DeValue::String(raw) => Some(Value::String(self.reader.text(raw, value.span(), self.unset)?.value)),
+            DeValue::String(raw) => {
+                Some(Value::String(self.reader.text(raw, value.span(), self.unset)?.value))
+            }
             DeValue::Boolean(answer) => Some(Value::Bool(*answer)),
             DeValue::Integer(_) => match integer_of(value.get_ref()) {
                 Some(number) => Some(Value::from(number)),
                 None => {
-                    self.error(value.span(), &format!("a number of `{key}` does not fit 64 bits; write a string"));
+                    self.error(
+                        value.span(),
+                        &format!("a number of `{key}` does not fit 64 bits; write a string"),
+                    );
                     None
                 }
             },
-            DeValue::Float(number) => match number.as_str().parse().ok().and_then(serde_json::Number::from_f64) {
-                Some(number) => Some(Value::Number(number)),
-                None => {
-                    self.error(value.span(), &format!("a number of `{key}` is not finite; JSON has no such"));
-                    None
+            DeValue::Float(number) => {
+                match number.as_str().parse().ok().and_then(serde_json::Number::from_f64) {
+                    Some(number) => Some(Value::Number(number)),
+                    None => {
+                        self.error(
+                            value.span(),
+                            &format!("a number of `{key}` is not finite; JSON has no such"),
+                        );
+                        None
+                    }
                 }
-            },
+            }
             DeValue::Datetime(instant) => Some(Value::String(instant.to_string())),
             DeValue::Array(list) => {
                 let items: Vec<_> = list.iter().map(|item| self.json(key, item)).collect();
@@ -453,13 +508,20 @@ impl<'r, 'e> Table<'r, 'e> {
         }
     }
 
-    /// Reports what was never asked for: unknown keys, with the nearest known one.
+    /// Reports what was never asked for (unknown keys, with the nearest known one) and what is absent.
     pub fn finish(&self) {
         let known = self.known.borrow();
+        for (key, message) in self.lacks.borrow().iter() {
+            let meant = |word: &str| spelling::nearest(word, known.iter().copied()).contains(&key.as_str());
+            if !self.members().iter().any(|(word, _)| !known.contains(&word.value) && meant(word.value)) {
+                self.error_at_head(message);
+            }
+        }
         for (key, _) in self.members() {
             if !known.contains(&key.value) {
                 let cure = spelling::cure(key.value, known.iter().copied());
-                let place = if self.name == "the contract" { String::new() } else { format!(" in {}", self.name) };
+                let place =
+                    if self.name == "the contract" { String::new() } else { format!(" in {}", self.name) };
                 self.error(key.at, &format!("unknown key `{}`{place}; {cure}", key.value));
             }
         }

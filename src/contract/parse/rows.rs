@@ -6,7 +6,7 @@ use super::text::path_parts;
 use crate::contract::{FieldType, Rows, spelling};
 use toml::de::DeValue;
 
-/// The rows, or `None` when anything in them is wrong.
+/// The rows, or `None` when they have no fields. What is wrong was reported.
 pub fn rows(table: &Table<'_, '_>, record: &Context) -> Option<Rows> {
     let at = at(table);
     let key = match table.names("key") {
@@ -24,16 +24,22 @@ pub fn rows(table: &Table<'_, '_>, record: &Context) -> Option<Rows> {
         None => table.lacking("fields", "{ symbol = { type = \"string\" } }"),
     };
     table.finish();
-    let ((at_rest, at_ws), fields, key) = (at?, fields?, key?);
-    for text in &key {
+    let (fields, (at_rest, at_ws)) = (fields?, at.unwrap_or_default());
+    for text in key.iter().flatten() {
         match fields.iter().find(|field| field.name == text.value) {
             Some(field) if field.kind == FieldType::Countdown => {
-                table.error(text.at.clone(), &format!("countdown `{}` changes by itself and cannot be a key", text.raw));
+                table.error(
+                    text.at.clone(),
+                    &format!("countdown `{}` changes by itself and cannot be a key", text.raw),
+                );
             }
             Some(_) => {}
             None => {
                 let cure = spelling::cure(&text.value, fields.iter().map(|field| field.name.as_str()));
-                let message = format!("`key` names `{}`, which is not declared in the rows' `fields`; {cure}", text.raw);
+                let message = format!(
+                    "`key` names `{}`, which is not declared in the rows' `fields`; {cure}",
+                    text.raw
+                );
                 table.error(text.at.clone(), &message);
             }
         }
@@ -63,7 +69,10 @@ fn table_path(table: &Table<'_, '_>, text: Text) -> Option<Vec<String>> {
     match path_parts(&text.value) {
         Ok(path) if plain => Some(path),
         Ok(_) => {
-            table.error(text.at, "`at` is a path inside the record, as in \"positions\" or \"account/positions\"");
+            table.error(
+                text.at,
+                "`at` is a path inside the record, as in \"positions\" or \"account/positions\"",
+            );
             None
         }
         Err(fault) => {
