@@ -9,6 +9,7 @@ pub mod exit;
 pub mod folder;
 pub mod judging;
 pub mod live;
+pub mod live_run;
 pub mod logging;
 pub mod results;
 

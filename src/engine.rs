@@ -28,7 +28,9 @@ pub use ledger::Sink;
 use crate::contract::Contract;
 use crate::model::json::NotJson;
 use crate::model::outcome::{ConnectionOutcome, FeatureProgress, Progress};
-use crate::model::{Class, ClosedBy, EndReason, Event, Observation, Payload, Severity, Span, Start, Timestamp};
+use crate::model::{
+    Class, ClosedBy, EndReason, Event, Observation, Payload, Severity, Span, Start, Timestamp,
+};
 use crate::stats::Histogram;
 use context::Deadlines;
 use extract::Routed;
@@ -78,7 +80,8 @@ impl Engine {
     /// `sink` takes every finding as it is made.
     pub fn new(contract: Arc<Contract>, sink: Sink) -> Engine {
         let plan = Arc::new(Plan::compile(&contract));
-        let features = contract.features.iter().enumerate().map(|(i, f)| FeatureState::new(i, &contract, f)).collect();
+        let features =
+            contract.features.iter().enumerate().map(|(i, f)| FeatureState::new(i, &contract, f)).collect();
         Engine {
             plan,
             link: Link::default(),
@@ -142,11 +145,14 @@ impl Engine {
             Event::WsOpen { conn } => self.on_open(*conn, at),
             Event::Ws { conn, bytes, payload } => self.on_frame(at, *conn, *bytes, payload, routed),
             Event::WsClose { conn, code, reason, by } => self.on_close(at, *conn, *code, reason, *by),
-            Event::WsError { conn, error, status, detail } => self.on_ws_error(at, *conn, error, *status, detail),
+            Event::WsError { conn, error, status, detail } => {
+                self.on_ws_error(at, *conn, error, *status, detail)
+            }
             Event::WsRtt { micros, .. } => self.rtt.add(Span::from_micros(*micros as i64)),
             Event::SelfStall { millis } => {
                 self.connection.self_stalls += 1;
-                self.connection.self_stalled = self.connection.self_stalled + Span::from_millis(*millis as i64);
+                self.connection.self_stalled =
+                    self.connection.self_stalled + Span::from_millis(*millis as i64);
             }
             Event::Sample { .. } => self.run.samples += 1,
             Event::Log { .. } => self.run.logs += 1,
@@ -282,7 +288,8 @@ impl Engine {
             self.rest_error(at, feature, params, &fault.describe(), Some(status), "");
             return;
         }
-        let answered = feature::Answered { endpoint, sent, received: at, text, extraction: &self.extraction, plan };
+        let answered =
+            feature::Answered { endpoint, sent, received: at, text, extraction: &self.extraction, plan };
         let mut around = Surroundings {
             timeout: self.contract.rest.timeout,
             link: &self.link,
@@ -328,7 +335,14 @@ impl Engine {
         }
     }
 
-    fn on_frame(&mut self, at: Timestamp, conn: u32, bytes: u64, payload: &Payload<'_>, routed: Option<Routed<'_>>) {
+    fn on_frame(
+        &mut self,
+        at: Timestamp,
+        conn: u32,
+        bytes: u64,
+        payload: &Payload<'_>,
+        routed: Option<Routed<'_>>,
+    ) {
         self.connection.frames += 1;
         self.connection.bytes += bytes;
         if self.link.opened(conn).is_none() {

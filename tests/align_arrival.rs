@@ -40,7 +40,12 @@ fn ws(status: &str, level: i64, left: f64) -> String {
 }
 
 /// The world: status and level at each instant; seconds left run down from 10,000.
-fn feed(contract: &Arc<Contract>, seconds: u32, said: impl Fn(f64) -> (&'static str, i64), heard: impl Fn(f64) -> (&'static str, i64)) -> Script {
+fn feed(
+    contract: &Arc<Contract>,
+    seconds: u32,
+    said: impl Fn(f64) -> (&'static str, i64),
+    heard: impl Fn(f64) -> (&'static str, i64),
+) -> Script {
     let mut script = Script::new(contract);
     script.open(0.0);
     for k in 0..seconds / 10 {
@@ -74,7 +79,10 @@ fn a_lasting_difference_is_found_at_each_poll() {
     let told = run(|_| ("OPEN", 1), |t| if (100.0..140.0).contains(&t) { ("HALT", 1) } else { ("OPEN", 1) });
     assert!(told.count(Class::ValueMismatch) >= 2, "{:?}", told.lines());
     let finding = told.first(Class::ValueMismatch);
-    assert_eq!((finding.field.as_str(), finding.rest.as_str(), finding.ws.as_str()), ("status", "OPEN", "HALT"));
+    assert_eq!(
+        (finding.field.as_str(), finding.rest.as_str(), finding.ws.as_str()),
+        ("status", "OPEN", "HALT")
+    );
     assert_eq!(told.verdict("values-match"), Verdict::Fail);
     assert_eq!(told.verdict("no-gaps"), Verdict::Pass);
 }
@@ -82,14 +90,18 @@ fn a_lasting_difference_is_found_at_each_poll() {
 #[test]
 fn a_stream_one_step_behind_is_found() {
     // REST moves every 10 s, 3 s before the push that says the same: once is a race, always is not.
-    let told = run(|t| ("OPEN", ((t - 5.0) / 10.0).ceil() as i64), |t| ("OPEN", ((t - 15.0) / 10.0).ceil() as i64));
+    let told =
+        run(|t| ("OPEN", ((t - 5.0) / 10.0).ceil() as i64), |t| ("OPEN", ((t - 15.0) / 10.0).ceil() as i64));
     assert!(told.count(Class::ValueMismatch) > 10, "{:?}", told.lines());
 }
 
 #[test]
 fn a_torn_read_is_told_as_one() {
     let mut script = feed(&markets(), 100, |_| ("OPEN", 1), |_| ("OPEN", 1));
-    script.ws(101.0, ws("HALT", 2, 9899.0)).ws(111.0, ws("CLOSED", 3, 9889.0)).ws(121.0, ws("CLOSED", 3, 9879.0));
+    script
+        .ws(101.0, ws("HALT", 2, 9899.0))
+        .ws(111.0, ws("CLOSED", 3, 9889.0))
+        .ws(121.0, ws("CLOSED", 3, 9879.0));
     script.rest(111.5, 111.6, "markets", rest("HALT", 3, 9888.5));
     let told = script.end(130.0).run();
     assert_eq!(told.lines(), ["torn_read id=1 status"]);
@@ -120,7 +132,12 @@ fn what_a_drop_swallows_says_so() {
     script.event(120.0, Event::WsOpen { conn: 0 });
     for k in 0..5 {
         let t = 121.0 + 10.0 * f64::from(k);
-        script.ws(t, ws("CLOSED", 2, 10_000.0 - t)).rest(t + 4.0, t + 4.1, "markets", rest("CLOSED", 2, 9996.0 - t));
+        script.ws(t, ws("CLOSED", 2, 10_000.0 - t)).rest(
+            t + 4.0,
+            t + 4.1,
+            "markets",
+            rest("CLOSED", 2, 9996.0 - t),
+        );
     }
     let told = script.end(168.0).run();
     assert_eq!(told.lines(), ["missing_on_ws id=1", "connection_drop"]);

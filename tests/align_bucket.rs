@@ -39,7 +39,9 @@ volume = {{ type = "decimal", forming = "grows" }}
 fn bar(m: u32, s: u32) -> String {
     let (high, low, close) = (101 + s / 20, 100 - s / 30, 100 + s % 2);
     let (minute, volume) = (stamp(f64::from(m) * 60.0), s * 10 + 10);
-    format!(r#"{{"symbol":"SPY","minute":"{minute}","high":{high},"low":{low},"close":{close},"volume":{volume}}}"#)
+    format!(
+        r#"{{"symbol":"SPY","minute":"{minute}","high":{high},"low":{low},"close":{close},"volume":{volume}}}"#
+    )
 }
 
 fn ws(bar: &str) -> String {
@@ -63,12 +65,20 @@ fn closed(m: u32) -> String {
     bar(m, 59)
 }
 
-fn feed(contract: &Arc<Contract>, minutes: u32, ws_bar: impl Fn(u32) -> Option<String>, rest_bar: impl Fn(u32) -> String) -> Script {
+fn feed(
+    contract: &Arc<Contract>,
+    minutes: u32,
+    ws_bar: impl Fn(u32) -> Option<String>,
+    rest_bar: impl Fn(u32) -> String,
+) -> Script {
     let mut script = Script::new(contract);
     script.open(0.0);
     for second in 0..minutes * 60 {
         poll(&mut script, second, &rest_bar);
-        if second % 60 == 0 && second > 0 && let Some(bar) = ws_bar(second / 60 - 1) {
+        if second % 60 == 0
+            && second > 0
+            && let Some(bar) = ws_bar(second / 60 - 1)
+        {
             script.ws(f64::from(second) + 0.1, ws(&bar));
         }
     }
@@ -133,7 +143,8 @@ fn rest_that_was_not_final_is_held_only_to_what_cannot_shrink() {
             script.rest(t, t + 0.05, "bars", rest(&[bar(m, s)]));
             if s == 0 && second > 0 {
                 let last = bar(m - 1, 60);
-                let last = if wrong && m == 8 { last.replace("\"volume\":610", "\"volume\":10") } else { last };
+                let last =
+                    if wrong && m == 8 { last.replace("\"volume\":610", "\"volume\":10") } else { last };
                 script.ws(f64::from(second) + 0.1, ws(&last));
             }
         }
@@ -196,7 +207,13 @@ fn revisions_are_followed_or_told() {
 fn a_broken_sum_is_told_unless_a_difference_tells_it() {
     let odd = |m: u32| closed(m).replace("\"close\":101", "\"close\":90");
     // On both sides alike: the sum is what fails. On one: the difference.
-    let told = feed(&bars(), 12, |m| Some(if m == 7 { odd(m) } else { closed(m) }), |m| if m == 7 { odd(m) } else { closed(m) }).run();
+    let told = feed(
+        &bars(),
+        12,
+        |m| Some(if m == 7 { odd(m) } else { closed(m) }),
+        |m| if m == 7 { odd(m) } else { closed(m) },
+    )
+    .run();
     assert_eq!(told.lines(), ["invariant symbol=SPY low"]);
     let told = feed(&bars(), 12, |m| Some(if m == 7 { odd(m) } else { closed(m) }), closed).run();
     assert_eq!(told.lines(), ["value_mismatch symbol=SPY close"]);

@@ -72,7 +72,10 @@ fn a_difference_is_one_finding_with_both_values() {
     let told = script.end(125.0).run();
     assert_eq!(told.lines(), ["value_mismatch id=1 cash"]);
     let finding = told.first(Class::ValueMismatch);
-    assert_eq!((finding.rest.as_str(), finding.ws.as_str(), finding.delta.as_str()), ("100.00", "100.01", "+0.01"));
+    assert_eq!(
+        (finding.rest.as_str(), finding.ws.as_str(), finding.delta.as_str()),
+        ("100.00", "100.01", "+0.01")
+    );
     assert_eq!(told.verdict("values-match"), Verdict::Fail);
     assert_eq!(told.verdict("no-gaps"), Verdict::Pass);
 }
@@ -203,7 +206,8 @@ fn a_frozen_feed_is_told_once() {
 #[test]
 fn other_number_text_other_order_and_strings_are_equal() {
     let mut script = clean(10);
-    let body = format!(r#"{{"type":"balance","data":{{"ts":"{}","cash":"1.0000e2","id":"1"}}}}"#, stamp(101.0));
+    let body =
+        format!(r#"{{"type":"balance","data":{{"ts":"{}","cash":"1.0000e2","id":"1"}}}}"#, stamp(101.0));
     script.ws(101.05, body).rest(105.0, 105.1, "balance", rest_body(101.0, "100.00"));
     let told = script.end(112.0).run();
     assert_eq!(told.lines(), Vec::<String>::new());
@@ -215,8 +219,12 @@ fn other_number_text_other_order_and_strings_are_equal() {
 fn fields_that_lack() {
     let mut script = clean(10);
     script.ws(101.05, format!(r#"{{"type":"balance","data":{{"id":1,"ts":"{}"}}}}"#, stamp(101.0)));
-    script.ws(111.05, format!(r#"{{"type":"balance","data":{{"id":1,"cash":null,"ts":"{}"}}}}"#, stamp(111.0)));
-    script.ws(121.05, format!(r#"{{"type":"balance","data":{{"id":1,"cash":"NaN","ts":"{}"}}}}"#, stamp(121.0)));
+    script
+        .ws(111.05, format!(r#"{{"type":"balance","data":{{"id":1,"cash":null,"ts":"{}"}}}}"#, stamp(111.0)));
+    script.ws(
+        121.05,
+        format!(r#"{{"type":"balance","data":{{"id":1,"cash":"NaN","ts":"{}"}}}}"#, stamp(121.0)),
+    );
     script.ws(131.05, r#"{"type":"balance","data":{"id":1,"cash":5}}"#);
     script.ws(131.06, r#"{"type":"balance","data":{"cash":5}}"#);
     for k in 10..13 {
@@ -308,7 +316,9 @@ fn an_interrupted_run_never_passes_no_drops() {
 
 #[test]
 fn drift_of_three_percent_fails() {
-    for (stretch, verdict) in [(1.0, Verdict::Pass), (1.015, Verdict::Pass), (1.03, Verdict::Fail), (0.97, Verdict::Fail)] {
+    for (stretch, verdict) in
+        [(1.0, Verdict::Pass), (1.015, Verdict::Pass), (1.03, Verdict::Fail), (0.97, Verdict::Fail)]
+    {
         let mut script = Script::new(&balances());
         script.open(0.0);
         for k in 0..20 {

@@ -34,7 +34,9 @@ pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
             let flag_on = flags.iter().find(|(name, _)| name == flag).map(|(_, on)| *on);
             let view = View { feature, tally, interrupted: engine.run.interrupted };
             let asked = |phase: Phase| match provenance.phases.as_slice() {
-                [] => phase == Phase::BeforeEnabling || (phase == Phase::AfterEnabling && flag_on == Some(true)),
+                [] => {
+                    phase == Phase::BeforeEnabling || (phase == Phase::AfterEnabling && flag_on == Some(true))
+                }
                 phases => phases.contains(&phase),
             };
             let checks: Vec<CheckResult> =
@@ -119,7 +121,9 @@ fn result(check: &Check, view: &View<'_>, asked: bool) -> CheckResult {
 fn run_notes(engine: &Engine, other_contract: bool, damaged: u64) -> Vec<String> {
     let mut notes = Vec::new();
     if engine.run.interrupted {
-        notes.push("interrupted: the run has no proper end, so nothing that needs the whole run can pass".into());
+        notes.push(
+            "interrupted: the run has no proper end, so nothing that needs the whole run can pass".into(),
+        );
     }
     if other_contract {
         notes.push("judged with another contract than the one it was recorded with".into());
@@ -199,7 +203,11 @@ fn measures(feature: &FeatureState, tally: &Tally) -> Measures {
         findings: by_class(&tally.all),
         waived: by_class(&tally.waived),
         fields: fields
-            .map(|(field, (compared, differed))| FieldMeasure { field, compared: *compared, differed: *differed })
+            .map(|(field, (compared, differed))| FieldMeasure {
+                field,
+                compared: *compared,
+                differed: *differed,
+            })
             .collect(),
     }
 }

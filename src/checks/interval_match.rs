@@ -46,7 +46,9 @@ fn judge(view: &View<'_>, check: &Check) -> Judged {
         .filter_map(|s| s.drift(spec).map(|(period, drift)| (s, period, drift)))
         .max_by(|a, b| a.2.abs().total_cmp(&b.2.abs()));
     let jitter = measured
-        .filter_map(|s| s.drift(spec).map(|(period, _)| s.cadence.jitter(period, spec.pace()).quantiles().p95))
+        .filter_map(|s| {
+            s.drift(spec).map(|(period, _)| s.cadence.jitter(period, spec.pace()).quantiles().p95)
+        })
         .max();
     let observed = match (worst, jitter) {
         (Some((stream, period, drift)), Some(jitter)) => {

@@ -9,7 +9,9 @@ pub const CHECK: Check = Check {
     name: "messages-seen",
     phase: Phase::BeforeEnabling,
     classes: &[Class::UnknownStream],
-    limit: |view| format!("every stream of REST, {} messages each", view.feature.spec.feature.limits.min_messages),
+    limit: |view| {
+        format!("every stream of REST, {} messages each", view.feature.spec.feature.limits.min_messages)
+    },
     rule: "every stream that REST shows came over the WebSocket",
     judge,
 };
@@ -31,7 +33,11 @@ fn judge(view: &View<'_>, check: &Check) -> Judged {
     let (first, last) = span_of_messages(view);
     Judged {
         verdict: verdict(!unheard.is_empty() || strangers.is_some(), &lacking),
-        observed: notes(&[&format!("{came} of {shown} streams came"), &silent, &strangers.unwrap_or_default()]),
+        observed: notes(&[
+            &format!("{came} of {shown} streams came"),
+            &silent,
+            &strangers.unwrap_or_default(),
+        ]),
         evidence: format!("{} messages", view.feature.traffic.ws_messages),
         confidence: String::new(),
         note: notes(&[&lacking, &min.exempt_note()]),

@@ -23,9 +23,11 @@ fn judge(view: &View<'_>, check: &Check) -> Judged {
             let min = minimum(view, least, |s| s.cadence.ticks);
             (min.lacking(least, "ticks"), min.exempt_note(), format!("{ticks} ticks"))
         }
-        Cadence::OnChange if versions < least => {
-            (format!("{versions} of at least {least} versions on REST"), String::new(), format!("{versions} versions"))
-        }
+        Cadence::OnChange if versions < least => (
+            format!("{versions} of at least {least} versions on REST"),
+            String::new(),
+            format!("{versions} versions"),
+        ),
         Cadence::OnChange => (String::new(), String::new(), format!("{versions} versions")),
     };
     let failed = failing(view, check.classes);

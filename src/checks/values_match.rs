@@ -63,6 +63,8 @@ fn judge(view: &View<'_>, check: &Check) -> Judged {
 fn episodes_per_hour(view: &View<'_>) -> String {
     match (view.tally.value_episodes, view.feature.market_time) {
         (0, _) | (_, Span(0)) => String::new(),
-        (episodes, time) => format!("{:.1} episodes an hour", episodes as f64 / (time.as_secs_f64() / 3600.0)),
+        (episodes, time) => {
+            format!("{:.1} episodes an hour", episodes as f64 / (time.as_secs_f64() / 3600.0))
+        }
     }
 }

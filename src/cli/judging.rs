@@ -19,8 +19,9 @@ pub const TOOL: &str = concat!("cutover ", env!("CARGO_PKG_VERSION"));
 /// The contract in a file, or the built-in one. `connects`: whether its variables must be set.
 pub fn load_contract(file: Option<&Path>, connects: bool) -> anyhow::Result<Contract> {
     let Some(path) = file else { return read_contract("built-in contract", BUILTIN, connects) };
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| anyhow::Error::new(WrongUse(format!("could not read contract {}: {error}", path.display()))))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        anyhow::Error::new(WrongUse(format!("could not read contract {}: {error}", path.display())))
+    })?;
     read_contract(&path.display().to_string(), &text, connects)
 }
 
@@ -39,8 +40,9 @@ pub fn narrow(contract: &mut Contract, names: &[String]) -> anyhow::Result<()> {
         let message = format!("the contract has no feature `{unknown}`; it has {}", all.join(", "));
         return Err(WrongUse(message).into());
     }
-    let (kept, left): (Vec<_>, Vec<_>) =
-        std::mem::take(&mut contract.features).into_iter().partition(|f| names.iter().any(|n| **n == *f.name));
+    let (kept, left): (Vec<_>, Vec<_>) = std::mem::take(&mut contract.features)
+        .into_iter()
+        .partition(|f| names.iter().any(|n| **n == *f.name));
     let ignored = left.into_iter().map(|f| f.ws.kind).filter(|kind| kept.iter().all(|f| f.ws.kind != *kind));
     contract.ws.ignore_types.extend(ignored);
     contract.features = kept;
@@ -77,8 +79,8 @@ impl Judging {
     /// Hands the findings so far to the system, so that a kill loses none of them.
     pub fn flush(&self) {
         let mut written = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (None, Err(error)) = (&written.failed, written.report.flush()) {
-            written.failed = Some(error);
+        if written.failed.is_none() {
+            written.failed = written.report.flush().err();
         }
     }
 

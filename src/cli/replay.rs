@@ -123,7 +123,8 @@ fn contract(settings: &Settings, first: &Recording) -> anyhow::Result<(Contract,
         (None, Some(start)) if !start.contract.is_empty() => {
             let name = format!("the contract in line 1 of {}", first.path.display());
             // A recording that carries a wrong contract is damaged, not wrongly used.
-            let mut contract = read_contract(&name, &start.contract, false).map_err(|e| anyhow::anyhow!("{e}"))?;
+            let mut contract =
+                read_contract(&name, &start.contract, false).map_err(|e| anyhow::anyhow!("{e}"))?;
             // The digest is over the file as it was, before credentials were masked.
             contract.sha256.clone_from(&start.contract_sha256);
             contract

@@ -5,9 +5,12 @@ use super::arguments::{Format, MAX_SPEED, ReportArguments, duration, instant, ph
 use super::console::Console;
 use super::exit::Exit;
 use super::folder::Place;
+use super::judging::{load_contract, narrow};
+use super::live_run::{self, LiveRun};
 use crate::model::{Phase, Span, Timestamp};
 use clap::Args;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -142,8 +145,21 @@ impl Arguments {
 }
 
 pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
-    let _ = (settings, console);
-    anyhow::bail!("could not watch: this build has no live sources yet")
+    let mut contract = load_contract(settings.contract.as_deref(), true)?;
+    narrow(&mut contract, &settings.features)?;
+    let run = LiveRun {
+        contract: Arc::new(contract),
+        stop: settings.stop,
+        speed: settings.speed,
+        seed: settings.seed,
+        phases: settings.phases,
+        record: settings.record,
+        place: settings.place,
+        format: settings.format,
+    };
+    let runtime = live_run::runtime()?;
+    let recorded = runtime.block_on(run.record(console))?;
+    recorded.finish(console)
 }
 
 #[cfg(test)]

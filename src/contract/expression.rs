@@ -13,7 +13,7 @@ mod number;
 #[cfg(test)]
 mod tests;
 
-pub use number::{Number, SMALL_SCALE};
+pub use crate::model::value::Number;
 
 use super::{Field, FieldType, Tolerance, spelling};
 use bigdecimal::{BigDecimal, Zero};
@@ -184,7 +184,7 @@ impl Invariant {
         let scale = difference.scale;
         for slack in &self.slack {
             let Slack::Absolute(slack) = slack else { return Err(Stop::Big) };
-            let slack = slack.fixed()?;
+            let slack = Fixed::of(slack)?;
             let common = scale.max(slack.scale);
             let (excess, slack) =
                 (Fixed { mantissa: excess, scale }.rescaled(common)?, slack.rescaled(common)?);
@@ -212,8 +212,8 @@ impl Invariant {
 
 fn fixed(expression: &Expression, value: &impl Fn(usize) -> Option<Number>) -> Result<Fixed, Stop> {
     match expression {
-        Expression::Number(number) => number.fixed(),
-        Expression::Field(index) => value(*index).ok_or(Stop::Lacking)?.fixed(),
+        Expression::Number(number) => Fixed::of(number),
+        Expression::Field(index) => Fixed::of(&value(*index).ok_or(Stop::Lacking)?),
         Expression::Negate(inner) => Ok(fixed(inner, value)?.negated()),
         Expression::Binary(operator, left, right) => {
             let (left, right) = (fixed(left, value)?, fixed(right, value)?);

@@ -127,7 +127,8 @@ impl ArrivalState {
         let newest_then = self.messages.iter().rposition(|m| m.at <= received);
         for i in self.candidates(cx, sent, received).rev() {
             let instants = Instants { rest_sent: sent, rest_received: received, ws: self.messages[i].at };
-            let (differences, noted) = cx.compare(content, &self.messages[i].content, instants, Extent::Whole);
+            let (differences, noted) =
+                cx.compare(content, &self.messages[i].content, instants, Extent::Whole);
             if differences.is_empty() {
                 match newest_then {
                     Some(newest) if i == newest => cx.counts.matched_current += 1,
@@ -137,7 +138,15 @@ impl ArrivalState {
                 if changed {
                     cx.counts.freshness.add(received - message.at);
                 }
-                super::align_time::both_broken(cx, label, &mut broken, &mut message.broken, &[], received, received);
+                super::align_time::both_broken(
+                    cx,
+                    label,
+                    &mut broken,
+                    &mut message.broken,
+                    &[],
+                    received,
+                    received,
+                );
                 self.matched(cx, received, noted, remarks);
                 return changed;
             }
@@ -206,7 +215,8 @@ impl ArrivalState {
                 i += 1;
                 continue;
             }
-            let (differences, noted) = cx.compare(&pending.content, content, pending.instants(at), Extent::Whole);
+            let (differences, noted) =
+                cx.compare(&pending.content, content, pending.instants(at), Extent::Whole);
             if !differences.is_empty() {
                 i += 1;
                 continue;
@@ -234,7 +244,13 @@ impl ArrivalState {
     }
 
     /// REST saw the change first, again: the stream is a step behind.
-    fn lagging(&mut self, cx: &mut Context<'_>, label: &Arc<str>, pending: Pending, remarks: &mut Vec<Remark>) {
+    fn lagging(
+        &mut self,
+        cx: &mut Context<'_>,
+        label: &Arc<str>,
+        pending: Pending,
+        remarks: &mut Vec<Remark>,
+    ) {
         self.followed = pending.follower.map(|by| (pending.number, by));
         self.decide(cx, label, pending, remarks);
     }
@@ -247,7 +263,13 @@ impl ArrivalState {
     }
 
     /// A poll that equals no message in time.
-    fn decide(&mut self, cx: &mut Context<'_>, label: &Arc<str>, mut pending: Pending, remarks: &mut Vec<Remark>) {
+    fn decide(
+        &mut self,
+        cx: &mut Context<'_>,
+        label: &Arc<str>,
+        mut pending: Pending,
+        remarks: &mut Vec<Remark>,
+    ) {
         let settle = cx.settle();
         let (sent, received) = (pending.sent, pending.received);
         let first_open = cx.link.first_open();
@@ -288,7 +310,8 @@ impl ArrivalState {
             return;
         }
         let listening = cx.link.first_open().map(|open| open + cx.settle());
-        let Some(other) = pending.other_sent.filter(|other| listening.is_some_and(|from| *other > from)) else {
+        let Some(other) = pending.other_sent.filter(|other| listening.is_some_and(|from| *other > from))
+        else {
             cx.counts.unjudged_head += 1;
             return;
         };
@@ -312,17 +335,31 @@ impl ArrivalState {
         }
     }
 
-    fn differ(&mut self, cx: &mut Context<'_>, label: &Arc<str>, mut pending: Pending, remarks: &mut Vec<Remark>) {
+    fn differ(
+        &mut self,
+        cx: &mut Context<'_>,
+        label: &Arc<str>,
+        mut pending: Pending,
+        remarks: &mut Vec<Remark>,
+    ) {
         let candidates = self.candidates(cx, pending.sent, pending.received);
         let judged: Vec<(usize, Vec<Difference>, Remarks)> = candidates
             .map(|i| {
                 let message = &self.messages[i];
-                let (d, r) = cx.compare(&pending.content, &message.content, pending.instants(message.at), Extent::Whole);
+                let (d, r) = cx.compare(
+                    &pending.content,
+                    &message.content,
+                    pending.instants(message.at),
+                    Extent::Whole,
+                );
                 (i, d, r)
             })
             .collect();
         let torn = judged.len() > 1
-            && judged[0].1.iter().all(|d| judged.iter().any(|(_, other, _)| other.iter().all(|o| o.place() != d.place())));
+            && judged[0]
+                .1
+                .iter()
+                .all(|d| judged.iter().any(|(_, other, _)| other.iter().all(|o| o.place() != d.place())));
         let Some((i, differences, noted)) =
             judged.into_iter().min_by_key(|(i, d, _)| (d.len(), std::cmp::Reverse(*i)))
         else {
@@ -355,7 +392,15 @@ impl ArrivalState {
             cx.report(&pair, &differences);
         }
         let at = pending.received;
-        super::align_time::both_broken(cx, label, &mut pending.broken, &mut message.broken, &differences, at, at);
+        super::align_time::both_broken(
+            cx,
+            label,
+            &mut pending.broken,
+            &mut message.broken,
+            &differences,
+            at,
+            at,
+        );
     }
 
     /// A connection closed: its messages live no longer.
@@ -385,7 +430,7 @@ impl ArrivalState {
         for mut message in std::mem::take(&mut self.messages) {
             cx.report_broken(label, Side::Ws, &mut message.broken, &[], None, message.at);
         }
-        *self = ArrivalState { next_message: self.next_message, next_poll: self.next_poll, ..Default::default() };
+        *self =
+            ArrivalState { next_message: self.next_message, next_poll: self.next_poll, ..Default::default() };
     }
 }
-

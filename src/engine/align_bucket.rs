@@ -168,7 +168,12 @@ impl BucketState {
                 break;
             }
             bucket.passed = Some(poll.received);
-            cx.deadlines.push(poll.received + cx.pace.settle, cx.index, cx.stream, Task::Bucket(bucket.event));
+            cx.deadlines.push(
+                poll.received + cx.pace.settle,
+                cx.index,
+                cx.stream,
+                Task::Bucket(bucket.event),
+            );
         }
     }
 
@@ -241,7 +246,14 @@ impl BucketState {
     }
 
     /// Something changed after judging: counted or told, and judged anew where the other side must follow.
-    fn revised(&mut self, cx: &mut Context<'_>, label: &Arc<str>, event: Timestamp, at: Timestamp, side: Side) {
+    fn revised(
+        &mut self,
+        cx: &mut Context<'_>,
+        label: &Arc<str>,
+        event: Timestamp,
+        at: Timestamp,
+        side: Side,
+    ) {
         let revise_for = cx.feature.revise_for;
         let Some(bucket) = self.find(event) else { return };
         let (Some(rest), Some(ws)) = (&bucket.rest, &bucket.ws) else { return };
@@ -312,7 +324,12 @@ impl BucketState {
     /// The run ends. A bucket that REST has passed but whose settle is not over counts where it is
     /// equal; where it differs, only if the WebSocket had gone on to a later bucket, since its last
     /// message may still have been on its way.
-    pub fn end(&mut self, cx: &mut Context<'_>, label: &Arc<str>, remarks: &mut Vec<Remark>) -> Vec<BucketTick> {
+    pub fn end(
+        &mut self,
+        cx: &mut Context<'_>,
+        label: &Arc<str>,
+        remarks: &mut Vec<Remark>,
+    ) -> Vec<BucketTick> {
         let mut ticks = Vec::new();
         let events: Vec<Timestamp> = self.buckets.iter().filter(|b| !b.judged).map(|b| b.event).collect();
         let newest_on_ws = self.buckets.iter().filter(|b| b.ws.is_some()).map(|b| b.event).max();
@@ -323,7 +340,8 @@ impl BucketState {
                 cx.counts.unjudged_tail += u64::from(bucket.rest.is_some());
                 continue;
             };
-            let complete = newest_on_ws > Some(event) || bucket.ws_last.is_some_and(|(last, _)| last >= passed);
+            let complete =
+                newest_on_ws > Some(event) || bucket.ws_last.is_some_and(|(last, _)| last >= passed);
             if bucket.ws.is_some() && (complete || bucket.equal(cx, extent)) {
                 bucket.compare(cx, label, extent, true, remarks);
                 ticks.extend(bucket.ws_last.map(|(at, epoch)| BucketTick { at, epoch, event }));
@@ -385,12 +403,18 @@ impl Bucket {
     }
 
     /// REST showed it, the WebSocket never did.
-    fn absent(&mut self, cx: &mut Context<'_>, label: &Arc<str>, first_answer: Option<(Timestamp, Timestamp)>) {
+    fn absent(
+        &mut self,
+        cx: &mut Context<'_>,
+        label: &Arc<str>,
+        first_answer: Option<(Timestamp, Timestamp)>,
+    ) {
         let (Some(rest), Some(shown)) = (&self.rest, self.first_shown) else { return };
         let listening = cx.link.first_open().map(|open| open + cx.settle());
         let heard_all = listening.is_some_and(|from| shown.sent > from);
         // What a stream's first answer lists besides its newest may be history.
-        let history = first_answer.is_some_and(|(first, newest)| first == shown.received && self.event != newest);
+        let history =
+            first_answer.is_some_and(|(first, newest)| first == shown.received && self.event != newest);
         if !heard_all || history {
             cx.counts.unjudged_head += 1;
             return;

@@ -114,14 +114,21 @@ impl TimeState {
         self.forget(cx, label, at);
     }
 
-    pub fn on_rest(&mut self, cx: &mut Context<'_>, seen: Seen<'_>, poll: Poll, remarks: &mut Vec<Remark>) -> bool {
+    pub fn on_rest(
+        &mut self,
+        cx: &mut Context<'_>,
+        seen: Seen<'_>,
+        poll: Poll,
+        remarks: &mut Vec<Remark>,
+    ) -> bool {
         let Seen { label, event, content } = seen;
         self.look_for_stale(cx, event, poll);
         if let Some(shown) = self.shown.iter_mut().find(|s| s.event == event) {
             shown.sent = poll.sent;
             return false;
         }
-        let older = self.shown.iter().filter(|s| s.event < event).map(|s| s.sent).max().max(poll.absent_before);
+        let older =
+            self.shown.iter().filter(|s| s.event < event).map(|s| s.sent).max().max(poll.absent_before);
         self.shown.push_back(Shown { event, sent: poll.sent });
         if self.shown.len() > SHOWN {
             self.shown.pop_front();
@@ -176,9 +183,9 @@ impl TimeState {
 
     /// The version to hold against an event time: the nearest, of these the last to arrive.
     fn partner(&self, tolerance: Span, event: Timestamp) -> Option<usize> {
-        (0..self.versions.len())
-            .filter(|&i| (self.versions[i].event - event).abs() <= tolerance)
-            .min_by_key(|&i| ((self.versions[i].event - event).abs(), std::cmp::Reverse(self.versions[i].last)))
+        (0..self.versions.len()).filter(|&i| (self.versions[i].event - event).abs() <= tolerance).min_by_key(
+            |&i| ((self.versions[i].event - event).abs(), std::cmp::Reverse(self.versions[i].last)),
+        )
     }
 
     fn mismatch(
@@ -190,7 +197,8 @@ impl TimeState {
         remarks: &mut Vec<Remark>,
     ) {
         let version = &mut self.versions[version];
-        let instants = Instants { rest_sent: pending.sent, rest_received: pending.received, ws: version.first };
+        let instants =
+            Instants { rest_sent: pending.sent, rest_received: pending.received, ws: version.first };
         let (differences, noted) = cx.compare(&pending.content, &version.content, instants, Extent::Whole);
         cx.count_pair(pending.received, noted, differences.is_empty(), remarks);
         let pair = Pairing {

@@ -3,7 +3,7 @@
 //! Raw text first, parsed only where it differs. Rows are matched by key, never by position.
 
 use super::content::Content;
-use crate::contract::{Contract, Feature, Invariant, Field, FieldType, Forming, Tolerance};
+use crate::contract::{Contract, Feature, Field, FieldType, Forming, Invariant, Tolerance};
 use crate::model::json::{Kind, scalar};
 use crate::model::value::{Number, parse_instant};
 use crate::model::{Class, Span, Timestamp};
@@ -109,15 +109,16 @@ pub struct Issue {
 impl Rules {
     pub fn new(contract: &Contract, feature: &Feature) -> Rules {
         let redacted = |field: &Field| contract.redact.contains(&field.name);
-        let aligned = |name: &str| feature.key.iter().any(|k| k == name) || feature.time.as_deref() == Some(name);
+        let aligned =
+            |name: &str| feature.key.iter().any(|k| k == name) || feature.time.as_deref() == Some(name);
         let columns: Vec<Rule> =
             feature.fields.iter().map(|f| Rule::new(f, aligned(&f.name), redacted(f))).collect();
         let rows = feature.rows.as_ref();
         let row_fields = rows.map(|r| r.fields.as_slice()).unwrap_or_default();
         let row_keys = rows.map(|r| r.key.as_slice()).unwrap_or_default();
-        let row_columns = row_fields.iter().map(|f| Rule::new(f, row_keys.contains(&f.name), redacted(f))).collect();
-        let row_key =
-            row_keys.iter().filter_map(|k| row_fields.iter().position(|f| f.name == *k)).collect();
+        let row_columns =
+            row_fields.iter().map(|f| Rule::new(f, row_keys.contains(&f.name), redacted(f))).collect();
+        let row_key = row_keys.iter().filter_map(|k| row_fields.iter().position(|f| f.name == *k)).collect();
         let alike = |f: &Field| f.rest == f.ws && matches!(f.rest, crate::contract::Source::Record(_));
         Rules {
             columns,
@@ -138,8 +139,8 @@ impl Rule {
             Tolerance::Exact if field.kind == FieldType::Timestamp => Slack::Time(Span::ZERO),
             Tolerance::Exact if field.kind == FieldType::Countdown => Slack::Time(Span::ZERO),
             Tolerance::Exact => Slack::Absolute(Number::ZERO),
-            Tolerance::Absolute(t) => Slack::Absolute(small(t)),
-            Tolerance::Relative(t) => Slack::Relative(small(t)),
+            Tolerance::Absolute(t) => Slack::Absolute(Number::from(t)),
+            Tolerance::Relative(t) => Slack::Relative(Number::from(t)),
             Tolerance::Time(t) => Slack::Time(*t),
         };
         let (on_rest, on_ws) = (field.rest != Source::Absent, field.ws != Source::Absent);
@@ -177,12 +178,16 @@ impl Rule {
             // A number where text is declared can only be judged beside the other side's value.
             FieldType::String => kind != Kind::Bool,
             FieldType::Decimal | FieldType::Countdown if kind == Kind::Number && plain(raw) => true,
-            FieldType::Decimal | FieldType::Countdown => kind != Kind::Bool && Number::parse(&scalar(raw)).is_some(),
+            FieldType::Decimal | FieldType::Countdown => {
+                kind != Kind::Bool && Number::parse(&scalar(raw)).is_some()
+            }
             FieldType::Integer => {
                 kind != Kind::Bool && Number::parse(&scalar(raw)).is_some_and(|n| n.is_integral())
             }
             FieldType::Boolean => kind != Kind::Number && matches!(&*scalar(raw), "true" | "false"),
-            FieldType::Timestamp => kind != Kind::Bool && parse_instant(&scalar(raw), self.zone, near).is_some(),
+            FieldType::Timestamp => {
+                kind != Kind::Bool && parse_instant(&scalar(raw), self.zone, near).is_some()
+            }
             FieldType::Enum => {
                 if self.values.iter().any(|v| *v == *scalar(raw)) {
                     return None;
@@ -197,10 +202,6 @@ impl Rule {
 /// A number whose text needs no second look: digits with at most a point.
 fn plain(raw: &str) -> bool {
     raw.len() <= 32 && raw.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-')
-}
-
-fn small(big: &bigdecimal::BigDecimal) -> Number {
-    Number::parse(&big.to_plain_string()).unwrap_or_else(|| Number::from(big.clone()))
 }
 
 /// What one record lacks or holds in the wrong form.
@@ -369,14 +370,21 @@ fn pair_rows(rules: &Rules, rest: &Content, ws: &Content) -> RowPairs {
         })
     };
     if rest.rows() == ws.rows() && (0..rest.rows()).all(|i| raw_key_equal(i, i)) {
-        return RowPairs { both: (0..rest.rows()).map(|i| (i, i)).collect(), rest_only: vec![], ws_only: vec![] };
+        return RowPairs {
+            both: (0..rest.rows()).map(|i| (i, i)).collect(),
+            rest_only: vec![],
+            ws_only: vec![],
+        };
     }
     let keyed = |content: &Content| -> Vec<(Vec<String>, usize)> {
         let mut keys: Vec<_> = (0..content.rows())
             // A row without its key is a finding of its own and has no partner.
             .filter(|&row| rules.row_key.iter().all(|&c| is_scalar(content.cell(Some(row), c).0)))
             .map(|row| {
-                let key = rules.row_key.iter().map(|&c| key_text(&rules.row_columns[c], content.cell(Some(row), c).1));
+                let key = rules
+                    .row_key
+                    .iter()
+                    .map(|&c| key_text(&rules.row_columns[c], content.cell(Some(row), c).1));
                 (key.collect(), row)
             })
             .collect();
@@ -422,8 +430,14 @@ fn is_scalar(kind: Kind) -> bool {
 enum Equality {
     /// Unreadable or absent on a side: that is a finding of its own.
     NotCompared,
-    Same { types_differ: bool },
-    Differs { class: Class, delta: String, rests_own: bool },
+    Same {
+        types_differ: bool,
+    },
+    Differs {
+        class: Class,
+        delta: String,
+        rests_own: bool,
+    },
 }
 
 fn equal(rule: &Rule, rest: (Kind, &str), ws: (Kind, &str), at: Instants, extent: Extent) -> Equality {
@@ -575,11 +589,12 @@ pub fn broken(rules: &Rules, invariants: &[Invariant], content: &Content) -> Vec
         let mut look = |row: Option<usize>| {
             let columns = if row.is_some() { &rules.row_columns } else { &rules.columns };
             let value = |column: usize| match content.cell(row, column) {
-                (Kind::Number | Kind::String, raw) => crate::contract::expression::Number::parse(&scalar(raw)),
+                (Kind::Number | Kind::String, raw) => Number::parse(&scalar(raw)),
                 _ => None,
             };
             if invariant.holds(value) == Some(false) {
-                let fields: Vec<String> = invariant.fields().iter().map(|&c| columns[c].name.clone()).collect();
+                let fields: Vec<String> =
+                    invariant.fields().iter().map(|&c| columns[c].name.clone()).collect();
                 let shown = |&c: &usize| format!("{}={}", columns[c].name, scalar(content.cell(row, c).1));
                 broken.push(Broken {
                     text: invariant.text.clone(),

@@ -187,7 +187,13 @@ impl Context<'_> {
         self.deadlines.push(at, self.index, self.stream, task);
     }
 
-    pub fn compare(&self, rest: &Content, ws: &Content, at: Instants, extent: Extent) -> (Vec<Difference>, Remarks) {
+    pub fn compare(
+        &self,
+        rest: &Content,
+        ws: &Content,
+        at: Instants,
+        extent: Extent,
+    ) -> (Vec<Difference>, Remarks) {
         let mut remarks = Remarks::default();
         let differences = compare::compare(self.rules, rest, ws, at, extent, &mut remarks);
         (differences, remarks)
@@ -272,7 +278,14 @@ impl Context<'_> {
     }
 
     /// A version that never came over the WebSocket.
-    pub fn report_missing(&mut self, label: &Arc<str>, rest: &Content, event: Option<Timestamp>, at: Timestamp, drop: bool) {
+    pub fn report_missing(
+        &mut self,
+        label: &Arc<str>,
+        rest: &Content,
+        event: Option<Timestamp>,
+        at: Timestamp,
+        drop: bool,
+    ) {
         let mut draft = Draft::new(Class::MissingOnWs, label, at);
         draft.event_time = event;
         draft.during_drop = drop;

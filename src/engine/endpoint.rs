@@ -17,7 +17,8 @@ pub struct Endpoint {
 
 impl Endpoint {
     pub fn new(params: &str) -> Endpoint {
-        let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(params).unwrap_or_default();
+        let members: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(params).unwrap_or_default();
         let params = members.into_iter().map(|(name, value)| (name, value.to_string())).collect();
         Endpoint { params, last_body: None, first_sent: None, last: None, holes: Vec::new() }
     }

@@ -327,8 +327,13 @@ impl Walk<'_> {
         let (rows, unknown) = (self.rows, self.out.unknown.len() as u32);
         let index = self.out.records.len();
         let raw = Slot { start: start as u32, len: 0, kind: Kind::Object };
-        let span =
-            RecordSpan { raw, rows_kind: Kind::Absent, rows: (rows, rows), unknown: (unknown, unknown), name };
+        let span = RecordSpan {
+            raw,
+            rows_kind: Kind::Absent,
+            rows: (rows, rows),
+            unknown: (unknown, unknown),
+            name,
+        };
         self.out.records.push(span);
         self.members(plan.record, Level::Record)?;
         let span = &mut self.out.records[index];

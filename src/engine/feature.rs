@@ -99,7 +99,12 @@ pub struct Frame<'a> {
     pub plan: &'a SidePlan,
 }
 
-fn context<'c>(spec: &'c Spec, counts: &'c mut Counts, stream: u32, around: &'c mut Surroundings<'_>) -> Context<'c> {
+fn context<'c>(
+    spec: &'c Spec,
+    counts: &'c mut Counts,
+    stream: u32,
+    around: &'c mut Surroundings<'_>,
+) -> Context<'c> {
     Context {
         index: spec.index,
         stream,
@@ -216,7 +221,8 @@ impl FeatureState {
         };
         let mut draft = Draft::new(class, &Arc::from(""), at);
         draft.field.clone_from(&self.spec.rules.columns[column].name);
-        draft.detail = if rest { "a record without its key on REST" } else { "a record without its key" }.into();
+        draft.detail =
+            if rest { "a record without its key on REST" } else { "a record without its key" }.into();
         draft.severity = rest.then_some(Severity::Warn);
         let record = self.scratch.record().to_string();
         let records = if rest { (record, String::new()) } else { (String::new(), record) };
@@ -224,7 +230,15 @@ impl FeatureState {
     }
 
     /// Counts the record's members that nobody declared, one line per stream and field.
-    fn unexpected(&mut self, stream: usize, extraction: &Extraction, index: usize, side: (&SidePlan, &str), at: Timestamp, rest: bool) {
+    fn unexpected(
+        &mut self,
+        stream: usize,
+        extraction: &Extraction,
+        index: usize,
+        side: (&SidePlan, &str),
+        at: Timestamp,
+        rest: bool,
+    ) {
         let (plan, text) = side;
         let (from, to) = extraction.records[index].unknown;
         for unknown in &extraction.unknown[from as usize..to as usize] {
@@ -242,7 +256,8 @@ impl FeatureState {
                     path
                 },
             );
-            let values = || if rest { ("present".into(), String::new()) } else { (String::new(), "present".into()) };
+            let values =
+                || if rest { ("present".into(), String::new()) } else { (String::new(), "present".into()) };
             remark(&mut self.streams[stream].remarks, Class::UnexpectedField, &field, at, values);
         }
     }
@@ -273,8 +288,8 @@ impl FeatureState {
                 stream.latecomer = received > feed_began + self.spec.feature.interval + settle;
             }
             // The poll before, where it did not show the stream.
-            let absent_before =
-                before.filter(|(_, r)| stream.rest_last.is_none_or(|(_, shown)| shown != *r && shown != received));
+            let absent_before = before
+                .filter(|(_, r)| stream.rest_last.is_none_or(|(_, shown)| shown != *r && shown != received));
             let poll = Poll { sent, received, absent_before: absent_before.map(|(s, _)| s) };
             stream.endpoint = Some(endpoint);
             let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
@@ -309,7 +324,8 @@ impl FeatureState {
             };
             self.unexpected(number, extraction, index, (plan, text), at, false);
             let event = self.spec.event_time(&self.scratch, at);
-            let record = WsRecord { at, epoch: opened.epoch, opened: opened.at, event, content: &self.scratch };
+            let record =
+                WsRecord { at, epoch: opened.epoch, opened: opened.at, event, content: &self.scratch };
             let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
             self.streams[number].on_ws(&mut cx, record);
         }

@@ -35,7 +35,13 @@ pub struct Tally {
 
 impl Default for Tally {
     fn default() -> Tally {
-        Tally { all: [0; CLASSES], failing: [0; CLASSES], waived: [0; CLASSES], episodes: 0, value_episodes: 0 }
+        Tally {
+            all: [0; CLASSES],
+            failing: [0; CLASSES],
+            waived: [0; CLASSES],
+            episodes: 0,
+            value_episodes: 0,
+        }
     }
 }
 
@@ -260,9 +266,12 @@ impl Ledger {
 
     /// All episodes by their begin.
     pub fn episodes(&self) -> Vec<Episode> {
-        let open = self.open.values().map(|o| Episode { streams: o.streams.len() as u64, ..o.episode.clone() });
+        let open =
+            self.open.values().map(|o| Episode { streams: o.streams.len() as u64, ..o.episode.clone() });
         let mut all: Vec<Episode> = self.closed.iter().cloned().chain(open).collect();
-        all.sort_by(|a, b| (a.first, a.class, &a.feature, &a.field).cmp(&(b.first, b.class, &b.feature, &b.field)));
+        all.sort_by(|a, b| {
+            (a.first, a.class, &a.feature, &a.field).cmp(&(b.first, b.class, &b.feature, &b.field))
+        });
         all.truncate(MAX_EPISODES);
         all
     }

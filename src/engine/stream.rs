@@ -216,7 +216,13 @@ impl Stream {
         matches!(&self.align, AlignState::Bucket(state) if state.is_missing(event))
     }
 
-    fn inspect_ws(&mut self, cx: &mut Context<'_>, at: Timestamp, event: Option<Timestamp>, content: &Content) {
+    fn inspect_ws(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: Timestamp,
+        event: Option<Timestamp>,
+        content: &Content,
+    ) {
         if !self.last_ws.as_ref().is_some_and(|(_, last)| last.same_text(content)) {
             self.issues_ws = compare::inspect(cx.rules, content, Side::Ws, at);
         }
@@ -465,7 +471,13 @@ impl Stream {
         }
     }
 
-    fn inspect_rest(&mut self, cx: &mut Context<'_>, event: Option<Timestamp>, content: &Content, at: Timestamp) {
+    fn inspect_rest(
+        &mut self,
+        cx: &mut Context<'_>,
+        event: Option<Timestamp>,
+        content: &Content,
+        at: Timestamp,
+    ) {
         if self.last_rest.as_ref().is_some_and(|last| last.same_text(content)) {
             return;
         }
@@ -484,7 +496,8 @@ impl Stream {
 
     /// A version that REST had not shown: within a step between ticks it shows that one was missed.
     fn note_news(&mut self, cx: &Context<'_>, event: Option<Timestamp>, received: Timestamp) {
-        let version = event.filter(|_| cx.feature.align != Align::Arrival).map_or(VersionId::Content, VersionId::Event);
+        let version =
+            event.filter(|_| cx.feature.align != Align::Arrival).map_or(VersionId::Content, VersionId::Event);
         let news = News { version, received };
         for i in 0..self.gaps.len() {
             if version != VersionId::Content && self.lies_within(cx, &news, &self.gaps[i].silence) {
@@ -527,7 +540,10 @@ impl Stream {
         let newer = match (&self.align, event, self.last_event) {
             (AlignState::Arrival(state), _, _) => {
                 poll.sent > since + cx.settle()
-                    && state.rest().zip(state.newest()).is_some_and(|(r, w)| !compare::identical(cx.rules, r, w))
+                    && state
+                        .rest()
+                        .zip(state.newest())
+                        .is_some_and(|(r, w)| !compare::identical(cx.rules, r, w))
             }
             (_, Some(event), Some(last)) => event > last + cx.feature.time_tolerance,
             _ => false,
@@ -629,7 +645,14 @@ impl Stream {
     }
 
     /// A connection closed: what was due on it by then was due.
-    pub fn closed(&mut self, cx: &mut Context<'_>, epoch: u32, opened: Timestamp, at: Timestamp, seen_until: Timestamp) {
+    pub fn closed(
+        &mut self,
+        cx: &mut Context<'_>,
+        epoch: u32,
+        opened: Timestamp,
+        at: Timestamp,
+        seen_until: Timestamp,
+    ) {
         if let AlignState::Arrival(state) = &mut self.align {
             state.closed(epoch, at);
         }

@@ -8,6 +8,8 @@ use std::fmt;
 
 /// Exponents beyond this are `wrong_type`: they would make numbers of absurd length.
 const MAX_EXPONENT: i64 = 400;
+/// Longer texts are no numbers of this world, and reading them costs time by the square of their length.
+const MAX_DIGITS: usize = 1_000;
 /// Digits up to which arithmetic stays within 128 bits whatever is added to it.
 const SMALL_DIGITS: usize = 18;
 
@@ -25,11 +27,11 @@ pub enum Number {
 impl Number {
     pub const ZERO: Number = Number::Small { mantissa: 0, scale: 0 };
 
-    /// Parses `-12`, `50000.00`, `5e4`, `.5`; `None` for anything else, `NaN` and `""` among them.
+    /// Parses `-12`, `50000.00`, `5e4`, `007`; `None` for anything else, `NaN` and `""` among them.
     pub fn parse(text: &str) -> Option<Number> {
         let bytes = text.as_bytes();
         let negative = bytes.first() == Some(&b'-');
-        let mut i = usize::from(matches!(bytes.first(), Some(b'-' | b'+')));
+        let mut i = usize::from(negative);
         let (mut mantissa, mut digits, mut scale, mut seen) = (0_i64, 0_usize, 0_u32, false);
         let mut point = false;
         while let Some(&b) = bytes.get(i) {
@@ -44,12 +46,12 @@ impl Number {
                     }
                     scale += u32::from(point);
                 }
-                b'.' if !point => point = true,
+                b'.' if !point && seen => point = true,
                 _ => break,
             }
             i += 1;
         }
-        if !seen {
+        if !seen || bytes[i - 1] == b'.' || bytes.len() > MAX_DIGITS {
             return None;
         }
         if i == bytes.len() && digits <= SMALL_DIGITS && scale as usize <= SMALL_DIGITS {
@@ -72,7 +74,7 @@ impl Number {
             }
             Some(_) => return None,
         };
-        let plain: String = text[..tail].chars().filter(|c| *c != '.' && *c != '+').collect();
+        let plain: String = text[..tail].chars().filter(|c| *c != '.').collect();
         let fraction = text[..tail].split_once('.').map_or(0, |(_, f)| f.len() as i64);
         let mantissa: BigInt = plain.parse().ok()?;
         Some(Number::from(BigDecimal::new(mantissa, fraction - exponent)))
@@ -150,7 +152,19 @@ fn aligned(a: &Number, b: &Number) -> (Option<(i128, i128)>, u32) {
 
 impl From<BigDecimal> for Number {
     fn from(big: BigDecimal) -> Number {
-        Number::Big(big)
+        let (digits, scale) = big.as_bigint_and_exponent();
+        match (i64::try_from(digits), u32::try_from(scale)) {
+            (Ok(mantissa), Ok(scale)) if mantissa.unsigned_abs() < 10_u64.pow(18) && scale <= 18 => {
+                Number::Small { mantissa, scale }
+            }
+            _ => Number::Big(big),
+        }
+    }
+}
+
+impl From<&BigDecimal> for Number {
+    fn from(big: &BigDecimal) -> Number {
+        Number::from(big.clone())
     }
 }
 
@@ -230,13 +244,14 @@ mod tests {
     #[test]
     fn one_value_in_many_texts() {
         let value = Number::parse("50000.00").unwrap();
-        for text in ["50000", "5e4", "+50000.0", "50000.000000000000000000000000", "0.5E5", "500000e-1"] {
+        for text in ["50000", "5e4", "50000.0", "50000.000000000000000000000000", "0.5E5", "500000e-1"] {
             assert_eq!(Number::parse(text), Some(value.clone()), "{text}");
             assert_eq!(Number::parse(text).unwrap().to_string(), "50000");
         }
-        for bad in
-            ["", "NaN", "Infinity", "-", ".", "1e", "1e401", "1e-401", "1x", "0x10", "1 ", "--1", "1e+"]
-        {
+        for bad in [
+            "", "NaN", "Infinity", "-", ".", "1e", "1e401", "1e-401", "1x", "0x10", "1 ", "--1", "1e+", "+5",
+            ".5", "1.",
+        ] {
             assert_eq!(Number::parse(bad), None, "{bad}");
         }
         assert!(Number::parse("1e400").is_some());

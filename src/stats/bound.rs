@@ -84,9 +84,21 @@ mod tests {
     fn known_bounds() {
         // The rule of three's exact form, and tables of the binomial.
         let close = |a: f64, b: f64| (a - b).abs() < 1e-6;
-        assert!(close(clopper_pearson_upper(0, 2995, 0.95), 0.000_999_748), "{}", clopper_pearson_upper(0, 2995, 0.95));
-        assert!(close(clopper_pearson_upper(1, 10, 0.95), 0.394_163_3), "{}", clopper_pearson_upper(1, 10, 0.95));
-        assert!(close(clopper_pearson_upper(5, 10, 0.95), 0.777_558_8), "{}", clopper_pearson_upper(5, 10, 0.95));
+        assert!(
+            close(clopper_pearson_upper(0, 2995, 0.95), 0.000_999_748),
+            "{}",
+            clopper_pearson_upper(0, 2995, 0.95)
+        );
+        assert!(
+            close(clopper_pearson_upper(1, 10, 0.95), 0.394_163_3),
+            "{}",
+            clopper_pearson_upper(1, 10, 0.95)
+        );
+        assert!(
+            close(clopper_pearson_upper(5, 10, 0.95), 0.777_558_8),
+            "{}",
+            clopper_pearson_upper(5, 10, 0.95)
+        );
         assert_eq!(clopper_pearson_upper(0, 0, 0.95), 1.0);
         assert_eq!(clopper_pearson_upper(3, 3, 0.95), 1.0);
     }

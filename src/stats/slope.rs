@@ -41,7 +41,8 @@ impl Slope {
         }
         // Exact integers up to here; n·Σxy − Σx·Σy is n times the centred sum.
         let n = segment.n as f64;
-        self.covariance += (segment.n * segment.sum_product - segment.sum_index * segment.sum_time) as f64 / n;
+        self.covariance +=
+            (segment.n * segment.sum_product - segment.sum_index * segment.sum_time) as f64 / n;
         self.variance += (segment.n * segment.sum_index2 - segment.sum_index * segment.sum_index) as f64 / n;
     }
 

@@ -5,7 +5,8 @@ use cutover::checks::{Provenance, conclude};
 use cutover::contract::{Contract, parse};
 use cutover::engine::Engine;
 use cutover::model::{
-    Class, ClosedBy, EndReason, Event, Finding, Observation, Outcome, Payload, Severity, Start, Timestamp, Verdict,
+    Class, ClosedBy, EndReason, Event, Finding, Observation, Outcome, Payload, Severity, Start, Timestamp,
+    Verdict,
 };
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
@@ -24,7 +25,9 @@ pub fn stamp(seconds: f64) -> String {
 
 pub fn contract(text: &str) -> Arc<Contract> {
     let parsed = parse("test.toml", text, &|_| None, false);
-    Arc::new(parsed.unwrap_or_else(|errors| panic!("{}", errors.iter().map(|e| e.render()).collect::<String>())))
+    Arc::new(
+        parsed.unwrap_or_else(|errors| panic!("{}", errors.iter().map(|e| e.render()).collect::<String>())),
+    )
 }
 
 /// The head that every test contract shares.
@@ -85,7 +88,13 @@ impl Script {
     }
 
     /// A poll sent and answered.
-    pub fn rest(&mut self, sent: f64, received: f64, feature: &'static str, body: impl Into<String>) -> &mut Script {
+    pub fn rest(
+        &mut self,
+        sent: f64,
+        received: f64,
+        feature: &'static str,
+        body: impl Into<String>,
+    ) -> &mut Script {
         self.rest_with(sent, received, feature, "{}", body)
     }
 
@@ -121,10 +130,13 @@ impl Script {
     pub fn observations(&self) -> Vec<Observation<'static>> {
         let mut events = self.events.clone();
         events.sort_by_key(|(at, sequence, _)| (*at, *sequence));
-        let start = Start { capture: 1, tool: "cutover test".into(), flags: self.flags.clone(), ..Start::default() };
+        let start =
+            Start { capture: 1, tool: "cutover test".into(), flags: self.flags.clone(), ..Start::default() };
         let first = events.first().map_or(at(0.0), |e| e.0.min(at(0.0)));
         let begin = Observation { at: first, event: Event::Start(Box::new(start)) };
-        std::iter::once(begin).chain(events.into_iter().map(|(at, _, event)| Observation { at, event })).collect()
+        std::iter::once(begin)
+            .chain(events.into_iter().map(|(at, _, event)| Observation { at, event }))
+            .collect()
     }
 
     /// Runs it; and runs it again with `advance` called between all observations, which must change nothing.
@@ -140,7 +152,8 @@ impl Script {
 pub fn fold(contract: &Arc<Contract>, observations: &[Observation<'_>], advance: bool) -> Told {
     let findings = Arc::new(Mutex::new(Vec::new()));
     let kept = findings.clone();
-    let mut engine = Engine::new(contract.clone(), Box::new(move |f: &Finding| kept.lock().unwrap().push(f.clone())));
+    let mut engine =
+        Engine::new(contract.clone(), Box::new(move |f: &Finding| kept.lock().unwrap().push(f.clone())));
     let mut before: Option<Timestamp> = None;
     for observation in observations {
         if let (true, Some(before)) = (advance, before) {
@@ -167,7 +180,12 @@ impl Told {
 
     pub fn at_least(&self, severity: Severity) -> Vec<String> {
         let line = |f: &Finding| {
-            [f.class.name(), &f.stream, &f.row, &f.field].iter().filter(|p| !p.is_empty()).copied().collect::<Vec<_>>().join(" ")
+            [f.class.name(), &f.stream, &f.row, &f.field]
+                .iter()
+                .filter(|p| !p.is_empty())
+                .copied()
+                .collect::<Vec<_>>()
+                .join(" ")
         };
         self.findings.iter().filter(|f| f.severity >= severity).map(line).collect()
     }
@@ -177,7 +195,10 @@ impl Told {
     }
 
     pub fn first(&self, class: Class) -> &Finding {
-        self.findings.iter().find(|f| f.class == class).unwrap_or_else(|| panic!("no {class} in {:?}", self.lines()))
+        self.findings
+            .iter()
+            .find(|f| f.class == class)
+            .unwrap_or_else(|| panic!("no {class} in {:?}", self.lines()))
     }
 
     /// The verdict of one check of the only feature.

@@ -1,0 +1,173 @@
+//! Owns a run over living feeds, as `watch` and `demo` share it: record first, judge second, show
+//! meanwhile, and end in order on Ctrl-C. Must not decide what is judged, nor print results itself.
+
+use super::arguments::Format;
+use super::console::{Console, variable};
+use super::exit::{Exit, WrongUse};
+use super::folder::{Place, run_name};
+use super::judging::{Judged, Judging, TOOL};
+use super::live::Live;
+use super::results::RunReport;
+use super::watch::Stop;
+use crate::capture::Writer;
+use crate::contract::Contract;
+use crate::model::{Observation, Phase, Timestamp};
+use crate::source::{Clock, Judge, ProxySettings, RunEnd, RunError, RunSettings, create_capture, run};
+use anyhow::Context;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+/// The capture's name inside a report folder.
+const CAPTURE: &str = "capture.jsonl";
+
+/// What a run needs to know before it starts.
+#[derive(Debug)]
+pub struct LiveRun {
+    pub contract: Arc<Contract>,
+    pub stop: Stop,
+    pub speed: u32,
+    /// `None`: a new one.
+    pub seed: Option<u64>,
+    pub phases: Vec<Phase>,
+    pub record: Option<PathBuf>,
+    pub place: Place,
+    pub format: Format,
+}
+
+/// A run that is over and recorded, but not concluded.
+#[derive(Debug)]
+pub struct Recorded {
+    judging: Judging,
+    end: RunEnd,
+    phases: Vec<Phase>,
+    format: Format,
+}
+
+pub fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("could not start the runtime")
+}
+
+impl LiveRun {
+    /// Watches until the time is up, or Ctrl-C.
+    pub async fn record(self, console: &Console) -> anyhow::Result<Recorded> {
+        let clock = Clock::start(self.speed);
+        let now = clock.now();
+        // Also what tells apart runs that start in one second.
+        let seed = self.seed.unwrap_or(now.0.unsigned_abs() ^ u64::from(std::process::id()));
+        let report = RunReport::start(&self.place, &run_name(now, &format!("{:04x}", seed & 0xffff)))?;
+        let path = self.record.unwrap_or_else(|| report.path().join(CAPTURE));
+        let capture =
+            create_capture(&path).with_context(|| format!("could not record into {}", path.display()))?;
+        let proxies = ProxySettings::from_environment(&variable).map_err(|e| WrongUse(e.to_string()))?;
+        let settings = RunSettings {
+            tool: TOOL.into(),
+            clock,
+            duration: self.stop.deadline(now).map(|end| end - now),
+            seed,
+            features: None,
+            flags: flags(&self.contract),
+            proxies,
+        };
+        let mut judge = Watching {
+            judging: Judging::new(Arc::clone(&self.contract), report),
+            live: Some(Live::start(console)),
+        };
+        let stop = stop_signal();
+        let ended = run(settings, self.contract, Writer::new(capture), &mut judge, stop).await;
+        if let Some(live) = judge.live.take() {
+            live.finish();
+        }
+        let end = ended.map_err(|error| wrong(error, &path))?;
+        Ok(Recorded { judging: judge.judging, end, phases: self.phases, format: self.format })
+    }
+}
+
+impl Recorded {
+    /// Writes the reports, prints the result.
+    pub fn finish(self, console: &Console) -> anyhow::Result<Exit> {
+        let judged = Judged { phases: &self.phases, ..Judged::default() };
+        self.judging.finish(vec![self.end.capture_sha256], judged, self.format, console)
+    }
+}
+
+/// What cannot be set up was typed wrongly; anything else kept the tool from its work.
+fn wrong(error: RunError, path: &std::path::Path) -> anyhow::Error {
+    match error {
+        RunError::Setup(setup) => WrongUse(setup.to_string()).into(),
+        RunError::Capture(_) => {
+            anyhow::Error::new(error).context(format!("could not record into {}", path.display()))
+        }
+        other => anyhow::Error::new(other).context("could not watch"),
+    }
+}
+
+/// Each feature's flag and its state in the environment.
+fn flags(contract: &Contract) -> Vec<(String, bool)> {
+    let on = |name: &str| {
+        variable(name)
+            .is_some_and(|v| matches!(v.trim().to_ascii_lowercase().as_str(), "true" | "1" | "on" | "yes"))
+    };
+    let mut flags: Vec<(String, bool)> = Vec::new();
+    for feature in contract.features.iter().filter(|f| !f.flag.is_empty()) {
+        if flags.iter().all(|(name, _)| *name != feature.flag) {
+            flags.push((feature.flag.clone(), on(&feature.flag)));
+        }
+    }
+    flags
+}
+
+/// Shows `true` once Ctrl-C (or a polite kill) asks to stop. A second Ctrl-C ends the program at once;
+/// what was recorded is on disk.
+fn stop_signal() -> watch::Receiver<bool> {
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        asked_to_stop().await;
+        stop.send_replace(true);
+        asked_to_stop().await;
+        std::process::exit(Exit::Unable as i32);
+    });
+    stopped
+}
+
+#[cfg(unix)]
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut polite) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = polite.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn asked_to_stop() {
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// The engine and the live view, following a run together.
+#[derive(Debug)]
+struct Watching {
+    judging: Judging,
+    live: Option<Live>,
+}
+
+impl Judge for Watching {
+    fn observe(&mut self, observation: &Observation<'_>) {
+        // A body was found to be JSON before it was recorded as JSON.
+        let _ = self.judging.engine.observe(observation);
+    }
+
+    /// Only shows: an observation that came in earlier may still be in the queue, so nothing is judged
+    /// by the clock.
+    fn tick(&mut self, _: Timestamp) {
+        self.judging.flush();
+        if let Some(live) = &mut self.live {
+            live.update(&self.judging.engine.progress());
+        }
+    }
+}
