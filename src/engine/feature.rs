@@ -142,6 +142,11 @@ impl Spec {
         }
     }
 
+    /// Whether what is first seen at `at` comes well after its feed began.
+    fn comes_late(&self, at: Timestamp, feed_began: Option<Timestamp>) -> bool {
+        feed_began.is_some_and(|began| at > began + self.feature.interval + self.settle)
+    }
+
     /// `country=USA,symbol=SPY`
     fn label(&self, content: &Content) -> String {
         compare::label(self.key.iter().map(|&column| {
@@ -283,10 +288,7 @@ impl FeatureState {
             self.unexpected(number, extraction, index, (plan, text), received, true);
             let event = self.spec.event_time(&self.scratch, received);
             let stream = &mut self.streams[number];
-            let settle = self.spec.settle;
-            if stream.rest_first.is_none() && stream.ws_first.is_none() {
-                stream.latecomer = received > feed_began + self.spec.feature.interval + settle;
-            }
+            stream.first_sight(self.spec.comes_late(received, Some(feed_began)));
             // The poll before, where it did not show the stream.
             let absent_before = before
                 .filter(|(_, r)| stream.rest_last.is_none_or(|(_, shown)| shown != *r && shown != received));

@@ -158,6 +158,13 @@ impl Stream {
         }
     }
 
+    /// Notes, at its first sight on either side, whether it came well after its feed began.
+    pub fn first_sight(&mut self, late: bool) {
+        if self.rest_first.is_none() && self.ws_first.is_none() {
+            self.latecomer = late;
+        }
+    }
+
     /// Since when it could have ticked in a connection opened at `opened`: the connection is open,
     /// and the stream is known.
     fn known_from(&self, opened: Timestamp) -> Option<Timestamp> {
