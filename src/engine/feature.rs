@@ -326,6 +326,7 @@ impl FeatureState {
             };
             self.unexpected(number, extraction, index, (plan, text), at, false);
             let event = self.spec.event_time(&self.scratch, at);
+            self.streams[number].first_sight(self.spec.comes_late(at, self.first_answer));
             let record =
                 WsRecord { at, epoch: opened.epoch, opened: opened.at, event, content: &self.scratch };
             let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
