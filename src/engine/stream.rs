@@ -714,6 +714,8 @@ impl Stream {
         self.event_pace.pause();
         self.news.clear();
         self.streak = Streak::default();
+        // Another run may have another clock.
+        self.delays = Delays::default();
         self.last_ws = None;
         self.last_event = None;
         self.newest_event = None;
