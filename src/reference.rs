@@ -1,1 +1,20 @@
-//! (room)
+//! The reference world: a seeded market that both feeds show, the faults that spoil it, and the
+//! network between it and us. Pure: virtual time in, texts and observations out.
+
+pub mod body;
+pub mod fault;
+pub mod inject;
+pub mod network;
+pub mod origin;
+pub mod random;
+pub mod simulate;
+pub mod tempo;
+pub mod truth;
+pub mod world;
+
+pub use fault::{Fault, FaultError};
+pub use network::{Latency, Network};
+pub use origin::{Origin, Sent};
+pub use simulate::{Poll, Simulation, SimulationOptions};
+pub use truth::TruthEntry;
+pub use world::{Feature, World, WorldOptions};

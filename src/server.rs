@@ -1,1 +1,11 @@
-//! (room)
+//! The reference world on a port: REST, `/ws`, `/healthz` and `/metrics`, at any speed, with faults
+//! injected live. Owns sockets and the clock that drives the world; what is shown, and what goes
+//! wrong, is decided in `reference`.
+
+mod clock;
+mod http;
+mod listen;
+mod metrics;
+mod socket;
+
+pub use listen::{Server, ServerOptions};

@@ -1,0 +1,312 @@
+//! Records as JSON text, in the shapes of the built-in contract, with whatever a fault does to them.
+//! Writes straight into a reused text; builds no tree. Decides nothing: `Edits` say what to spoil.
+
+use super::world::{BAR_COUNTRY, Balance, Bar, Market, Position, country};
+use crate::model::Timestamp;
+use crate::model::time::civil_from_days;
+
+/// What a fault does to one record. Empty for almost all of them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Edits {
+    pub fields: Vec<FieldEdit>,
+    pub omit_row: Option<usize>,
+    pub extra_row: bool,
+    /// A member that nobody declared, as text: `"debug":1`.
+    pub extra_member: Option<&'static str>,
+}
+
+/// Replaces a member's value by raw JSON, or leaves the member out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldEdit {
+    pub row: Option<usize>,
+    pub name: &'static str,
+    pub raw: Option<String>,
+}
+
+impl Edits {
+    pub fn clear(&mut self) {
+        self.fields.clear();
+        self.omit_row = None;
+        self.extra_row = false;
+        self.extra_member = None;
+    }
+}
+
+/// How a side writes its records.
+#[derive(Debug, Clone, Copy)]
+pub struct Style<'a> {
+    pub edits: &'a Edits,
+    pub decimal_strings: bool,
+}
+
+/// One JSON object being written.
+struct Object<'o, 's> {
+    out: &'o mut String,
+    style: Style<'s>,
+    row: Option<usize>,
+    first: bool,
+}
+
+impl<'o, 's> Object<'o, 's> {
+    fn open(out: &'o mut String, style: Style<'s>, row: Option<usize>) -> Object<'o, 's> {
+        out.push('{');
+        Object { out, style, row, first: true }
+    }
+
+    /// Writes the member's name; true when its value is still to be written.
+    fn begin(&mut self, name: &'static str) -> bool {
+        if !self.style.edits.fields.is_empty() {
+            let row = self.row;
+            let edit = self.style.edits.fields.iter().find(|edit| edit.row == row && edit.name == name);
+            if let Some(edit) = edit {
+                if let Some(raw) = &edit.raw {
+                    self.name(name);
+                    self.out.push_str(raw);
+                }
+                return false;
+            }
+        }
+        self.name(name);
+        true
+    }
+
+    fn name(&mut self, name: &str) {
+        self.out.push_str(if self.first { "\"" } else { ",\"" });
+        self.first = false;
+        self.out.push_str(name);
+        self.out.push_str("\":");
+    }
+
+    fn integer(&mut self, name: &'static str, value: i64) {
+        if self.begin(name) {
+            write_integer(self.out, value);
+        }
+    }
+
+    fn decimal(&mut self, name: &'static str, cents: i64) {
+        if !self.begin(name) {
+        } else if self.style.decimal_strings {
+            self.out.push('"');
+            write_cents(self.out, cents);
+            self.out.push('"');
+        } else {
+            write_cents(self.out, cents);
+        }
+    }
+
+    fn text(&mut self, name: &'static str, value: &str) {
+        if self.begin(name) {
+            self.out.push('"');
+            self.out.push_str(value);
+            self.out.push('"');
+        }
+    }
+
+    fn time(&mut self, name: &'static str, value: Timestamp) {
+        if self.begin(name) {
+            write_time(self.out, value);
+        }
+    }
+
+    fn close(self) {
+        self.out.push('}');
+    }
+
+    fn close_record(self) {
+        if let Some(member) = self.style.edits.extra_member {
+            self.out.push(',');
+            self.out.push_str(member);
+        }
+        self.close();
+    }
+}
+
+pub fn write_balance(out: &mut String, record: &Balance, style: Style<'_>) {
+    let mut object = Object::open(out, style, None);
+    object.integer("account_id", record.account_id);
+    if object.begin("account_number") {
+        object.out.push_str("\"DU");
+        write_integer(object.out, record.account_number);
+        object.out.push('"');
+    }
+    object.decimal("cash", record.cash_cents);
+    object.decimal("buying_power", record.buying_power_cents);
+    object.time("timestamp", record.timestamp);
+    object.close_record();
+}
+
+/// An account's positions; `rows` are its symbols' names beside the positions.
+pub fn write_positions<'n>(
+    out: &mut String,
+    account_id: i64,
+    timestamp: Timestamp,
+    rows: impl Iterator<Item = (&'n str, Position)>,
+    style: Style<'_>,
+) {
+    let mut object = Object::open(out, style, None);
+    object.integer("account_id", account_id);
+    object.time("timestamp", timestamp);
+    object.name("positions");
+    object.out.push('[');
+    let mut first = true;
+    for (row, (symbol, position)) in rows.enumerate() {
+        if style.edits.omit_row == Some(row) {
+            continue;
+        }
+        if !std::mem::take(&mut first) {
+            object.out.push(',');
+        }
+        write_position(object.out, Some(row), symbol, &position, style);
+    }
+    if style.edits.extra_row {
+        object.out.push_str(if first { "" } else { "," });
+        let position =
+            Position { symbol: 0, quantity: 10, entry_cents: 1_000, current_cents: 1_100, pnl_cents: 1_000 };
+        write_position(object.out, None, EXTRA_SYMBOL, &position, style);
+    }
+    object.out.push(']');
+    object.close_record();
+}
+
+/// The symbol of a row or a stream that only the WebSocket shows.
+pub const EXTRA_SYMBOL: &str = "ZZZZ";
+
+fn write_position(out: &mut String, row: Option<usize>, symbol: &str, position: &Position, style: Style<'_>) {
+    let mut object = Object::open(out, style, row);
+    object.text("symbol", symbol);
+    object.integer("quantity", position.quantity);
+    object.decimal("entry_price", position.entry_cents);
+    object.decimal("current_price", position.current_cents);
+    object.decimal("pnl", position.pnl_cents);
+    object.close();
+}
+
+pub fn write_bar(out: &mut String, symbol: &str, bar: &Bar, style: Style<'_>) {
+    let mut object = Object::open(out, style, None);
+    object.text("country", BAR_COUNTRY);
+    object.text("symbol", symbol);
+    object.time("timestamp_minute", bar.minute);
+    object.decimal("open", bar.open_cents);
+    object.decimal("high", bar.high_cents);
+    object.decimal("low", bar.low_cents);
+    object.decimal("close", bar.close_cents);
+    object.integer("volume", bar.volume);
+    object.close_record();
+}
+
+pub fn write_market(out: &mut String, market: &Market, style: Style<'_>) {
+    let mut object = Object::open(out, style, None);
+    object.integer("market_id", market.market_id);
+    object.text("country", country(market.country));
+    object.text("status", market.status);
+    object.integer("seconds_to_next_event", market.seconds_to_next_event);
+    object.close_record();
+}
+
+pub fn write_integer(out: &mut String, value: i64) {
+    // Twenty digits hold every u64.
+    let mut digits = [0_u8; 20];
+    let mut at = digits.len();
+    let mut rest = value.unsigned_abs();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        out.push('-');
+    }
+    out.push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
+}
+
+/// Two places, always.
+pub fn write_cents(out: &mut String, cents: i64) {
+    if cents < 0 {
+        out.push('-');
+    }
+    let size = cents.unsigned_abs();
+    write_integer(out, (size / 100) as i64);
+    out.push('.');
+    write_two(out, (size % 100) as u32);
+}
+
+fn write_two(out: &mut String, value: u32) {
+    out.push(char::from(b'0' + (value / 10) as u8));
+    out.push(char::from(b'0' + (value % 10) as u8));
+}
+
+/// RFC 3339 in quotes; as many fraction digits (none, 3 or 9) as it needs.
+pub fn write_time(out: &mut String, at: Timestamp) {
+    let seconds = at.0.div_euclid(1_000_000_000);
+    let nanos = at.0.rem_euclid(1_000_000_000) as u32;
+    let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
+    let s = seconds.rem_euclid(86_400) as u32;
+    out.push('"');
+    write_two(out, (year / 100) as u32);
+    write_two(out, (year % 100) as u32);
+    for (before, value) in [("-", month), ("-", day), ("T", s / 3600), (":", s / 60 % 60), (":", s % 60)] {
+        out.push_str(before);
+        write_two(out, value);
+    }
+    let (places, mut scale) = match nanos {
+        0 => (0, 0),
+        _ if nanos.is_multiple_of(1_000_000) => (3, 100_000_000),
+        _ => (9, 100_000_000),
+    };
+    if places > 0 {
+        out.push('.');
+    }
+    for _ in 0..places {
+        out.push(char::from(b'0' + (nanos / scale % 10) as u8));
+        scale /= 10;
+    }
+    out.push_str("Z\"");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_times_are_exact() {
+        let mut out = String::new();
+        for cents in [0, 5, -5, 123, -12_345, i64::from(i32::MIN)] {
+            write_cents(&mut out, cents);
+            out.push(' ');
+        }
+        assert_eq!(out, "0.00 0.05 -0.05 1.23 -123.45 -21474836.48 ");
+        for text in ["2025-12-19T14:30:00Z", "2025-12-19T14:30:00.007Z", "2025-12-19T14:30:00.000000001Z"] {
+            out.clear();
+            write_time(&mut out, Timestamp::parse_rfc3339(text).unwrap());
+            assert_eq!(out, format!("\"{text}\""));
+        }
+    }
+
+    #[test]
+    fn edits_replace_leave_out_and_add() {
+        let balance = Balance {
+            account_id: 123,
+            account_number: 7,
+            cash_cents: 100,
+            buying_power_cents: 200,
+            timestamp: Timestamp(0),
+        };
+        let edits = Edits {
+            fields: vec![
+                FieldEdit { row: None, name: "account_id", raw: None },
+                FieldEdit { row: None, name: "cash", raw: Some("null".into()) },
+            ],
+            extra_member: Some("\"debug\":1"),
+            ..Edits::default()
+        };
+        let mut out = String::new();
+        write_balance(&mut out, &balance, Style { edits: &edits, decimal_strings: true });
+        assert_eq!(
+            out,
+            r#"{"account_number":"DU7","cash":null,"buying_power":"2.00","timestamp":"1970-01-01T00:00:00Z","debug":1}"#
+        );
+    }
+}

@@ -1,0 +1,155 @@
+//! One WebSocket client: its bounded queue, its socket, and how the connection ends. Messages are
+//! handed on as they come; nothing here knows what is in them.
+
+use super::listen::Shared;
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+/// A handshake that was answered; its socket follows.
+#[derive(Debug)]
+pub struct Upgrade(pub OnUpgrade);
+
+/// What the broadcaster knows of a client. Dropping it lets the client go, even one that is stuck.
+#[derive(Debug)]
+pub struct Client {
+    pub queue: mpsc::Sender<Outgoing>,
+    _alive: oneshot::Sender<()>,
+}
+
+#[derive(Debug, Clone)]
+pub enum Outgoing {
+    Text(Utf8Bytes),
+    Close(Option<u16>),
+    Stall,
+}
+
+/// Messages that wait for one client: minutes of the default world, seconds of a large one.
+const QUEUE: usize = 4096;
+/// How long the other side may take to answer a close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+const BUFFER_BYTES: usize = 16 << 10;
+/// What a client may send in one message: it has little to say.
+const MESSAGE_BYTES: usize = 64 << 10;
+/// What the library may hold back for one client before a write fails.
+const UNSENT_BYTES: usize = 1 << 20;
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+pub async fn serve(upgrade: Upgrade, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+    let Ok(Ok(upgraded)) = tokio::time::timeout(CLOSE_TIMEOUT, upgrade.0).await else { return };
+    let config = WebSocketConfig::default()
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(BUFFER_BYTES)
+        .max_write_buffer_size(UNSENT_BYTES)
+        .max_message_size(Some(MESSAGE_BYTES))
+        .max_frame_size(Some(MESSAGE_BYTES));
+    let mut socket = Socket::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+    let (queue, mut messages) = mpsc::channel(QUEUE);
+    let (alive, let_go) = oneshot::channel();
+    shared.register(Client { queue, _alive: alive });
+    shared.metrics.ws_connections.fetch_add(1, Ordering::Relaxed);
+    shared.metrics.ws_clients.fetch_add(1, Ordering::Relaxed);
+    tokio::select! {
+        _ = let_go => {}
+        () = converse(&mut socket, &mut messages) => {}
+        _ = stopped.wait_for(|stopped| *stopped) => close(&mut socket, 1001, "the server stops").await,
+    }
+    shared.metrics.ws_clients.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// Until either side ends it.
+async fn converse(socket: &mut Socket, messages: &mut mpsc::Receiver<Outgoing>) {
+    loop {
+        tokio::select! {
+            outgoing = messages.recv() => match outgoing {
+                Some(Outgoing::Text(text)) => {
+                    if send_all(socket, text, messages).await.is_none() {
+                        return;
+                    }
+                }
+                Some(Outgoing::Stall) => return fall_silent(socket, messages).await,
+                Some(Outgoing::Close(Some(code))) => return close(socket, code, "injected").await,
+                // Without a close frame: the socket is simply dropped.
+                Some(Outgoing::Close(None)) | None => return,
+            },
+            incoming = socket.next() => match incoming {
+                Some(Ok(Message::Text(text))) => {
+                    if let Some(pong) = pong(&text)
+                        && socket.send(pong).await.is_err()
+                    {
+                        return;
+                    }
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return,
+            },
+        }
+    }
+}
+
+/// Writes what waits in one go: a flush for each message costs ten times as much. What must not be
+/// written together with it ends the conversation at once, as it would have a moment later.
+async fn send_all(
+    socket: &mut Socket,
+    first: Utf8Bytes,
+    messages: &mut mpsc::Receiver<Outgoing>,
+) -> Option<()> {
+    socket.feed(Message::Text(first)).await.ok()?;
+    loop {
+        match messages.try_recv() {
+            Ok(Outgoing::Text(text)) => socket.feed(Message::Text(text)).await.ok()?,
+            Err(_) => break,
+            Ok(end) => {
+                socket.flush().await.ok()?;
+                match end {
+                    Outgoing::Stall => fall_silent(socket, messages).await,
+                    Outgoing::Close(Some(code)) => close(socket, code, "injected").await,
+                    _ => {}
+                }
+                return None;
+            }
+        }
+    }
+    socket.flush().await.ok()
+}
+
+/// An application's ping gets its own text back as a pong.
+fn pong(text: &str) -> Option<Message> {
+    text.contains("\"ping\"").then(|| Message::text(text.replacen("\"ping\"", "\"pong\"", 1)))
+}
+
+async fn close(socket: &mut Socket, code: u16, reason: &'static str) {
+    let frame = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) };
+    let answered = async {
+        if socket.close(Some(frame)).await.is_ok() {
+            while let Some(Ok(_)) = socket.next().await {}
+        }
+    };
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, answered).await;
+}
+
+/// Open, and nothing more: no messages, no pongs. Bytes are still taken off the socket, below the
+/// protocol, so that its end is noticed.
+async fn fall_silent(socket: &mut Socket, messages: &mut mpsc::Receiver<Outgoing>) {
+    let mut ignored = [0_u8; 1024];
+    loop {
+        tokio::select! {
+            read = socket.get_mut().read(&mut ignored) => if matches!(read, Ok(0) | Err(_)) {
+                return;
+            },
+            outgoing = messages.recv() => if matches!(outgoing, None | Some(Outgoing::Close(_))) {
+                return;
+            },
+        }
+    }
+}
