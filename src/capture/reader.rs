@@ -18,8 +18,6 @@ use std::io::{self, BufRead};
 pub struct ReaderOptions {
     /// Skip and count damaged lines (a decreasing `at` too) instead of ending with an error.
     pub skip_damaged: bool,
-    /// The input hashes by itself, on another core perhaps; `sha256` has nothing to say then.
-    pub hashed_elsewhere: bool,
 }
 
 /// One line and what it says.
@@ -107,8 +105,17 @@ pub struct Reader<R> {
 
 impl<R: BufRead> Reader<R> {
     pub fn new(input: R, options: ReaderOptions) -> Reader<R> {
+        Reader::over(Hashing::new(input, true), options)
+    }
+
+    /// For an input that hashes by itself, on another core perhaps; `sha256` has nothing to say then.
+    pub fn hashed_elsewhere(input: R, options: ReaderOptions) -> Reader<R> {
+        Reader::over(Hashing::new(input, false), options)
+    }
+
+    fn over(input: Hashing<R>, options: ReaderOptions) -> Reader<R> {
         Reader {
-            input: Hashing::new(input, !options.hashed_elsewhere),
+            input,
             options,
             text: String::new(),
             number: 0,
@@ -426,7 +433,7 @@ mod tests {
     fn read(bytes: &[u8], skip_damaged: bool) -> (Vec<u64>, Tail, u64, Option<String>) {
         // A small buffer, so that lines cross its border.
         let input = io::BufReader::with_capacity(16, bytes);
-        let mut reader = Reader::new(input, ReaderOptions { skip_damaged, ..ReaderOptions::default() });
+        let mut reader = Reader::new(input, ReaderOptions { skip_damaged });
         let mut numbers = Vec::new();
         let mut error = None;
         while let Some(line) = reader.next() {
@@ -509,8 +516,7 @@ mod tests {
         let bad = WS.replace("{}}", "{]}");
         let text = [START, &bad, END].join("\n");
         for skip_damaged in [false, true] {
-            let mut reader =
-                Reader::new(text.as_bytes(), ReaderOptions { skip_damaged, ..ReaderOptions::default() });
+            let mut reader = Reader::new(text.as_bytes(), ReaderOptions { skip_damaged });
             assert!(reader.read_start().unwrap().is_some());
             let line = reader.next().unwrap().unwrap();
             let error = decode_slow(line.text).unwrap_err();

@@ -86,16 +86,28 @@ fn is_zstd_name(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zst"))
 }
 
-/// Opens a capture; whether it is compressed is told by its first bytes, not by its name. Read it
-/// with `ReaderOptions::hashed_elsewhere`: the input knows its own hash.
+/// Opens a capture; whether it is compressed is told by its first bytes, not by its name.
+pub fn open_capture(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
+    Ok(Box::new(BufReader::with_capacity(READ_BYTES, uncompressed(open_file(path)?)?)))
+}
+
 #[allow(clippy::disallowed_methods, reason = "this file owns opening captures")]
-pub fn open_capture(path: &Path) -> io::Result<CaptureInput> {
+fn open_file(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     // Opening a folder succeeds on some systems; say what is wrong before the first read does.
     if file.metadata()?.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    CaptureInput::new(file)
+    Ok(file)
+}
+
+fn uncompressed(input: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+    let mut input = BufReader::with_capacity(READ_BYTES, input);
+    let mut first = Vec::with_capacity(ZSTD_MAGIC.len());
+    input.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut first)?;
+    let is_zstd = first == ZSTD_MAGIC;
+    let whole = io::Cursor::new(first).chain(input);
+    if is_zstd { Ok(Box::new(zstd::Decoder::with_buffer(whole)?)) } else { Ok(Box::new(whole)) }
 }
 
 /// A capture's uncompressed bytes, read ahead and hashed on a thread of their own.
@@ -124,15 +136,14 @@ enum Chunk {
 }
 
 impl CaptureInput {
+    /// Opens a file, plain or compressed. Read it with `Reader::hashed_elsewhere`.
+    pub fn open(path: &Path) -> io::Result<CaptureInput> {
+        CaptureInput::new(open_file(path)?)
+    }
+
     /// Reads `input`, plain or compressed.
     pub fn new(input: impl Read + Send + 'static) -> io::Result<CaptureInput> {
-        let mut input = BufReader::with_capacity(READ_BYTES, input);
-        let mut first = Vec::with_capacity(ZSTD_MAGIC.len());
-        input.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut first)?;
-        let is_zstd = first == ZSTD_MAGIC;
-        let whole = io::Cursor::new(first).chain(input);
-        let plain: Box<dyn Read + Send> =
-            if is_zstd { Box::new(zstd::Decoder::with_buffer(whole)?) } else { Box::new(whole) };
+        let plain = uncompressed(input)?;
         let (sender, full) = sync_channel(READ_AHEAD);
         let (empty, returned) = sync_channel(READ_AHEAD);
         std::thread::Builder::new()
@@ -252,8 +263,7 @@ mod tests {
 
     fn read(bytes: Vec<u8>) -> (u64, Tail) {
         let input = CaptureInput::new(io::Cursor::new(bytes)).unwrap();
-        let mut reader =
-            Reader::new(input, ReaderOptions { hashed_elsewhere: true, ..ReaderOptions::default() });
+        let mut reader = Reader::hashed_elsewhere(input, ReaderOptions::default());
         let mut good = 0;
         while let Some(line) = reader.next() {
             line.unwrap();
@@ -305,8 +315,12 @@ mod tests {
             std::fs::rename(&path, &moved).unwrap();
             let mut reader = Reader::new(open_capture(&moved).unwrap(), ReaderOptions::default());
             while reader.next().is_some() {}
+            assert_eq!((reader.tail(), reader.sha256()), (Tail::Ended(EndReason::Done), written.clone()));
+            let input = CaptureInput::open(&moved).unwrap();
+            let mut reader = Reader::hashed_elsewhere(input, ReaderOptions::default());
+            while reader.next().is_some() {}
             assert_eq!(reader.tail(), Tail::Ended(EndReason::Done));
-            assert_eq!((reader.sha256(), reader.input().sha256()), (written.clone(), Some(&*written)));
+            assert_eq!(reader.input().sha256(), Some(written.as_str()));
         }
         assert_eq!(open_capture(folder.path()).err().map(|e| e.kind()), Some(io::ErrorKind::IsADirectory));
     }
