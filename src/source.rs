@@ -17,7 +17,7 @@ mod tls;
 mod websocket;
 
 pub use clock::Clock;
-pub use file::{CaptureSink, create_capture, open_capture};
+pub use file::{CaptureInput, CaptureSink, create_capture, open_capture};
 pub use proxy::{ProxyError, ProxySettings};
 pub use rest::LoginError;
 pub use secret::shown_url;

@@ -89,11 +89,10 @@ enum Found {
 }
 
 pub struct Reader<R> {
-    input: R,
+    input: Hashing<R>,
     options: ReaderOptions,
     /// The present line, without its line break; its memory is used again for the next.
     text: String,
-    hash: digest::Context,
     number: u64,
     skipped: u64,
     last_at: Option<Timestamp>,
@@ -106,11 +105,19 @@ pub struct Reader<R> {
 
 impl<R: BufRead> Reader<R> {
     pub fn new(input: R, options: ReaderOptions) -> Reader<R> {
+        Reader::over(Hashing::new(input, true), options)
+    }
+
+    /// For an input that hashes by itself, on another core perhaps; `sha256` has nothing to say then.
+    pub fn hashed_elsewhere(input: R, options: ReaderOptions) -> Reader<R> {
+        Reader::over(Hashing::new(input, false), options)
+    }
+
+    fn over(input: Hashing<R>, options: ReaderOptions) -> Reader<R> {
         Reader {
             input,
             options,
             text: String::new(),
-            hash: digest::Context::new(&digest::SHA256),
             number: 0,
             skipped: 0,
             last_at: None,
@@ -198,9 +205,15 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    /// SHA-256 over the uncompressed bytes read so far, in hexadecimal.
+    /// SHA-256 over the uncompressed bytes, in hexadecimal, once `next` has given `None`; before
+    /// that, over what was read ahead so far. Empty where the input is hashed elsewhere.
     pub fn sha256(&self) -> String {
-        hexadecimal(self.hash.clone().finish().as_ref())
+        self.input.hash.as_ref().map(|hash| hexadecimal(hash.clone().finish().as_ref())).unwrap_or_default()
+    }
+
+    /// What is read from.
+    pub fn input(&self) -> &R {
+        &self.input.inner
     }
 
     fn skip(&mut self, kind: CaptureErrorKind) -> Result<(), CaptureError> {
@@ -261,7 +274,6 @@ impl<R: BufRead> Reader<R> {
             return Ok(None);
         }
         self.number += 1;
-        self.hash.update(&bytes);
         let is_whole = bytes.last() == Some(&b'\n');
         if is_whole {
             bytes.pop();
@@ -292,19 +304,19 @@ impl<R: BufRead> Reader<R> {
             return Err(CaptureErrorKind::Damaged(LineError::NotUtf8));
         }
         if !is_last && let Some(shape) = scan(&self.text) {
-            self.put_in_order(shape.at, None)?;
+            self.put_in_order(shape.at, Mark::Other, shape.kind())?;
             return Ok(Found::Canonical(shape));
         }
         let observation = decode_checked(&self.text).map_err(CaptureErrorKind::Damaged)?;
         let mark = match observation.event {
-            Event::Start(_) => Some(Mark::Start),
-            Event::End { reason } => Some(Mark::End(reason)),
-            _ => None,
+            Event::Start(_) => Mark::Start,
+            Event::End { reason } => Mark::End(reason),
+            _ => Mark::Other,
         };
         let (at, kind) = (observation.at, super::encode::kind_name(&observation.event));
-        let is_canonical = is_last.then(|| scan(&self.text)).flatten();
-        let shape = is_canonical.filter(|shape| shape.observation(&self.text) == observation);
-        self.put_in_order(at, mark.map(|mark| (mark, kind)).or(Some((Mark::Other, kind))))?;
+        // The last line may be canonical up to a body that is none: only what agrees is.
+        let shape = scan(&self.text).filter(|shape| shape.observation(&self.text) == observation);
+        self.put_in_order(at, mark, kind)?;
         Ok(shape.map_or(Found::Other, Found::Canonical))
     }
 
@@ -312,9 +324,9 @@ impl<R: BufRead> Reader<R> {
     fn put_in_order(
         &mut self,
         at: Timestamp,
-        mark: Option<(Mark, &'static str)>,
+        mark: Mark,
+        kind: &'static str,
     ) -> Result<(), CaptureErrorKind> {
-        let (mark, kind) = mark.unwrap_or((Mark::Other, "rest or ws"));
         let place = match (self.place, mark) {
             (Place::Within, Mark::Start) => return Err(CaptureErrorKind::SecondStart),
             (Place::AfterEnd(_), Mark::Other | Mark::End(_)) => return Err(CaptureErrorKind::AfterEnd(kind)),
@@ -356,6 +368,48 @@ impl<R> std::fmt::Debug for Reader<R> {
             .field("number", &self.number)
             .field("place", &self.place)
             .finish_non_exhaustive()
+    }
+}
+
+/// Hashes what passes through, a whole buffer at a time: line by line would take twice as long.
+struct Hashing<R> {
+    inner: R,
+    hash: Option<digest::Context>,
+    /// How much of the present buffer is hashed already.
+    hashed: usize,
+}
+
+impl<R: BufRead> Hashing<R> {
+    fn new(inner: R, is_wanted: bool) -> Hashing<R> {
+        Hashing { inner, hash: is_wanted.then(|| digest::Context::new(&digest::SHA256)), hashed: 0 }
+    }
+}
+
+impl<R: BufRead> io::Read for Hashing<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let available = self.fill_buf()?;
+        let count = available.len().min(out.len());
+        out[..count].copy_from_slice(&available[..count]);
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl<R: BufRead> BufRead for Hashing<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let buffer = self.inner.fill_buf()?;
+        if let Some(hash) = &mut self.hash
+            && buffer.len() > self.hashed
+        {
+            hash.update(&buffer[self.hashed..]);
+            self.hashed = buffer.len();
+        }
+        Ok(buffer)
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.inner.consume(count);
+        self.hashed = self.hashed.saturating_sub(count);
     }
 }
 

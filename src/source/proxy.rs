@@ -4,6 +4,7 @@
 //! Read are `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` (lower case first, as curl
 //! does). Only `http://` proxies are supported. Loopback addresses never go through a proxy.
 
+use super::secret::shown_url;
 use crate::contract::Environment;
 use url::{Host, Url};
 
@@ -16,7 +17,7 @@ pub enum ProxyError {
 }
 
 /// The proxies of the environment.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct ProxySettings {
     for_plain: Option<Url>,
     for_tls: Option<Url>,
@@ -63,6 +64,18 @@ impl ProxySettings {
             let is_domain_of = host.strip_suffix(entry.as_str()).is_some_and(|front| front.ends_with('.'));
             entry == "*" || host == *entry || is_domain_of
         })
+    }
+}
+
+/// Without the proxies' passwords.
+impl std::fmt::Debug for ProxySettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let host = |url: &Option<Url>| url.as_ref().map(|url| shown_url(url.as_str()));
+        f.debug_struct("ProxySettings")
+            .field("for_plain", &host(&self.for_plain))
+            .field("for_tls", &host(&self.for_tls))
+            .field("except", &self.except)
+            .finish()
     }
 }
 
@@ -115,6 +128,13 @@ mod tests {
         check(&[("ALL_PROXY", "http://all/")], "wss://x.example/", Some("http://all/"));
         check(&[("ALL_PROXY", "http://all/"), ("no_proxy", "*")], "wss://x.example/", None);
         check(&[], "wss://x.example/", None);
+    }
+
+    #[test]
+    fn passwords_of_proxies_are_not_shown() {
+        let environment = |name: &str| (name == "HTTP_PROXY").then(|| "http://u:secret@h:1".to_string());
+        let shown = format!("{:?}", ProxySettings::from_environment(&environment));
+        assert!(shown.contains("http://h:1/") && !shown.contains("secret"), "{shown}");
     }
 
     #[test]

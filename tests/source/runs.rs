@@ -4,8 +4,8 @@ use crate::support::*;
 use bytes::Bytes;
 use cutover::capture::{Tail, Writer, decode_checked};
 use cutover::contract::Tls;
-use cutover::model::{EndReason, Event, Observation, Span};
-use cutover::source::{Clock, RunError, run};
+use cutover::model::{EndReason, Event, Observation, Span, Timestamp};
+use cutover::source::{Clock, Judge, RunError, run};
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::Full;
 use hyper::Response;
@@ -100,21 +100,38 @@ async fn a_judge_that_is_slow_is_seen_in_the_capture() {
     })
     .await;
     let (stop, stopped) = watch::channel(false);
-    let mut stalls = Vec::new();
-    let mut judge = |observation: &Observation<'_>| match observation.event {
-        // Not waited for: this is the very trouble that is tested.
-        Event::Ws { .. } => std::thread::sleep(Duration::from_millis(300)),
-        Event::SelfStall { millis } => {
-            stalls.push(millis);
-            stop.send_replace(true);
-        }
-        _ => {}
-    };
+    let mut judge = Slow { stop, stalls: Vec::new(), ticks: Vec::new() };
     let writer = Writer::new(Vec::new());
     let contract = Arc::new(contract(ws, ws, &[]));
     let ended = run(settings(), contract, writer, &mut judge, stopped);
     tokio::time::timeout(PATIENCE, ended).await.expect("a stall").unwrap();
-    assert!(stalls[0] >= 300, "{stalls:?}");
+    assert!(judge.stalls[0] >= 300, "{:?}", judge.stalls);
+    assert!(judge.ticks.is_sorted() && !judge.ticks.is_empty());
+}
+
+/// Holds the run up at each message, until that is seen.
+struct Slow {
+    stop: watch::Sender<bool>,
+    stalls: Vec<u64>,
+    ticks: Vec<Timestamp>,
+}
+
+impl Judge for Slow {
+    fn observe(&mut self, observation: &Observation<'_>) {
+        match observation.event {
+            // Not a wait for something: this is the very trouble that is tested.
+            Event::Ws { .. } => std::thread::sleep(Duration::from_millis(300)),
+            Event::SelfStall { millis } => {
+                self.stalls.push(millis);
+                self.stop.send_replace(true);
+            }
+            _ => {}
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.ticks.push(now);
+    }
 }
 
 #[tokio::test]

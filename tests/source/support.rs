@@ -227,7 +227,7 @@ impl Watched {
     pub async fn until(&mut self, what: &str, wanted: impl Fn(&Event<'_>) -> bool) -> String {
         let found = async {
             loop {
-                let Some(line) = self.lines.recv().await else { return None };
+                let line = self.lines.recv().await?;
                 self.seen.push(line.clone());
                 if wanted(&decode_checked(&line).unwrap().event) {
                     return Some(line);

@@ -24,6 +24,9 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 /// How long the closing handshake may take; what comes in the meantime is no longer of the run.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
+/// A timer that is so late tells that this program was held up, and says nothing about the peer.
+const HELD_UP_FROM: Duration = Duration::from_millis(100);
+
 /// A close frame without a code (RFC 6455, 7.1.5), and a connection that ended without one.
 const NO_CODE: u16 = 1005;
 const NO_CLOSE_FRAME: u16 = 1006;
@@ -95,7 +98,7 @@ impl<'w> Session<'w> {
                 () = stopped(stop) => return self.close_as_asked().await,
                 _ = pulse.tick() => self.beat().await,
                 message = self.socket.next() => self.take_batch(message).await?,
-                () = sleep_until(silent_at) => ControlFlow::Break(self.stalled()),
+                () = sleep_until(silent_at) => self.silence_since(silent_at),
             };
             if let ControlFlow::Break(loss) = step {
                 return self.lose(loss).await;
@@ -198,6 +201,15 @@ impl<'w> Session<'w> {
             Ok(Err(error)) => ControlFlow::Break(self.broken(error)),
             Err(_) => ControlFlow::Break(self.stalled()),
         }
+    }
+
+    /// Nothing came for the whole time-out: a stall, unless it was us who did not listen.
+    fn silence_since(&mut self, silent_at: Instant) -> ControlFlow<Loss> {
+        if silent_at.elapsed() > HELD_UP_FROM {
+            self.listening_since = Instant::now();
+            return ControlFlow::Continue(());
+        }
+        ControlFlow::Break(self.stalled())
     }
 
     fn stalled(&self) -> Loss {
