@@ -33,6 +33,7 @@ pub mod reference;
 pub mod source;
 
 #[cfg(feature = "io")]
+#[cfg(any())]
 pub mod server;
 
 #[cfg(feature = "io")]

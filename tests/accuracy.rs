@@ -1,0 +1,144 @@
+//! The engine against simulated worlds: innocent sessions have no finding, injected faults are found,
+//! and `advance` changes nothing. A failure prints the seed that shows it again.
+
+mod common;
+
+use common::{Told, fold};
+use cutover::contract::{BUILTIN, Contract};
+use cutover::model::{Class, Severity, Span, Timestamp, Verdict};
+use cutover::model::{Event, Observation, Payload};
+use cutover::reference::{Fault, Simulation, SimulationOptions, TruthEntry};
+use std::sync::Arc;
+
+fn contract() -> Arc<Contract> {
+    common::contract(BUILTIN)
+}
+
+fn options(seed: u64, minutes: i64) -> SimulationOptions {
+    let from = Timestamp::parse_rfc3339("2025-12-19T14:30:00Z").unwrap() + Span((seed as i64 * 7_919_000_003) % 60_000_000_000);
+    let mut options = SimulationOptions::new(from, Span::from_secs(minutes * 60));
+    options.seed = seed;
+    options.world.seed = seed;
+    options
+}
+
+/// An observation that owns what it says.
+fn owned(observation: &Observation<'_>) -> Observation<'static> {
+    let payload = |payload: &Payload<'_>| match payload {
+        Payload::Json { text, binary } => Payload::Json { text: text.to_string().into(), binary: *binary },
+        Payload::Text(text) => Payload::Text(text.to_string().into()),
+        Payload::Base64(text) => Payload::Base64(text.to_string().into()),
+        Payload::Empty => Payload::Empty,
+    };
+    let s = |text: &str| std::borrow::Cow::Owned(text.to_string());
+    let event = match &observation.event {
+        Event::Start(start) => Event::Start(start.clone()),
+        Event::Rest { sent_at, feature, params, status, bytes, payload: body } => Event::Rest {
+            sent_at: *sent_at,
+            feature: s(feature),
+            params: s(params),
+            status: *status,
+            bytes: *bytes,
+            payload: payload(body),
+        },
+        Event::RestError { sent_at, feature, params, error, status, detail } => Event::RestError {
+            sent_at: *sent_at,
+            feature: s(feature),
+            params: s(params),
+            error: s(error),
+            status: *status,
+            detail: s(detail),
+        },
+        Event::RestSkipped { feature, params } => Event::RestSkipped { feature: s(feature), params: s(params) },
+        Event::WsOpen { conn } => Event::WsOpen { conn: *conn },
+        Event::Ws { conn, bytes, payload: body } => Event::Ws { conn: *conn, bytes: *bytes, payload: payload(body) },
+        Event::WsClose { conn, code, reason, by } => {
+            Event::WsClose { conn: *conn, code: *code, reason: s(reason), by: *by }
+        }
+        Event::WsError { conn, error, status, detail } => {
+            Event::WsError { conn: *conn, error: s(error), status: *status, detail: s(detail) }
+        }
+        Event::WsRtt { conn, micros } => Event::WsRtt { conn: *conn, micros: *micros },
+        Event::SelfStall { millis } => Event::SelfStall { millis: *millis },
+        Event::End { reason } => Event::End { reason: *reason },
+        other => panic!("the simulation does not make {other:?}"),
+    };
+    Observation { at: observation.at, event }
+}
+
+fn simulate(options: SimulationOptions) -> (Vec<Observation<'static>>, Vec<TruthEntry>) {
+    let (mut seen, mut truth) = (Vec::new(), Vec::new());
+    let mut simulation = Simulation::new(options).unwrap();
+    simulation.run(|observation| seen.push(owned(observation)), |entry| truth.push(entry.clone()));
+    (seen, truth)
+}
+
+fn judge(options: SimulationOptions) -> (Told, Vec<TruthEntry>) {
+    let (seen, truth) = simulate(options);
+    let told = fold(&contract(), &seen, false);
+    let again = fold(&contract(), &seen, true);
+    assert_eq!(told.findings, again.findings, "advance changed the findings");
+    assert_eq!(told.outcome, again.outcome, "advance changed the outcome");
+    (told, truth)
+}
+
+fn lines(told: &Told) -> Vec<String> {
+    let feature = |f: &cutover::model::Finding| f.feature.as_deref().unwrap_or("-").to_string();
+    told.findings
+        .iter()
+        .filter(|f| f.severity > Severity::Info)
+        .map(|f| format!("{} {} {} {} {} {} {}", f.at, feature(f), f.class, f.stream, f.row, f.field, f.detail))
+        .collect()
+}
+
+#[test]
+fn innocent_sessions_pass_without_a_finding() {
+    for seed in 0..40 {
+        let mut options = options(seed, 12);
+        options.interleave = Span::from_millis((seed as i64 * 37) % 400);
+        options.network.clock_offset = Span::from_secs((seed as i64 % 5 - 2) * 45);
+        let (told, _) = judge(options);
+        assert_eq!(lines(&told), Vec::<String>::new(), "seed {seed}");
+        assert_eq!(told.outcome.verdict, Verdict::Pass, "seed {seed}");
+    }
+}
+
+/// Findings of a class that faults may bring along: other evidence of the same cause, or remarks.
+fn brought_along(injected: Class, found: Class) -> bool {
+    use Class::*;
+    match injected {
+        // A message that is not sent is a gap, and a version that REST shows and the stream does not.
+        Gap | MissingOnWs => matches!(found, Gap | MissingOnWs),
+        ConnectionDrop | Stalled | ConnectFailed => {
+            matches!(found, ConnectionDrop | Stalled | ConnectFailed | MissingOnWs | Gap | Late)
+        }
+        IntervalDrift | Jitter => matches!(found, IntervalDrift | Jitter | Late | MissingOnWs | Gap),
+        _ => found == injected,
+    }
+}
+
+#[test]
+fn the_first_faults_are_found_where_they_are_and_nowhere_else() {
+    let features = ["account_balance", "positions", "intraday_bar", "market_status"];
+    for class in ["value_mismatch", "missing_field", "gap", "interval_drift"] {
+        for feature in features {
+            for seed in 1..4 {
+                let mut options = options(seed, 15);
+                options.faults = vec![Fault::parse(&format!("{class}:feature={feature}")).unwrap()];
+                let (told, truth) = judge(options);
+                let injected = Class::parse(class).unwrap();
+                let context = format!("{class} in {feature}, seed {seed}: {:#?}\ntruth {truth:#?}", lines(&told));
+                assert!(!truth.is_empty(), "{context}");
+                assert!(told.count(injected) > 0, "{context}");
+                for finding in told.findings.iter().filter(|f| f.severity > Severity::Info) {
+                    assert_eq!(finding.feature.as_deref(), Some(feature), "{context}");
+                    assert!(brought_along(injected, finding.class), "{context}");
+                }
+                for outcome in &told.outcome.features {
+                    let expect = if *outcome.name == *feature { Verdict::Fail } else { Verdict::Pass };
+                    assert_eq!(outcome.verdict, expect, "{} {context}", outcome.name);
+                }
+            }
+        }
+    }
+}
