@@ -11,6 +11,9 @@ const SHORTEST: usize = 4;
 /// Query values are mostly words such as `json` or `USA`; tokens are longer.
 const SHORTEST_QUERY: usize = 8;
 
+/// Names of channels are shorter than most tokens, and must stay readable.
+const SHORTEST_WORD: usize = 20;
+
 /// Their values are no secrets, and often stand in the very messages that must stay readable.
 const PUBLIC_HEADERS: [&str; 6] =
     ["accept", "accept-language", "cache-control", "content-type", "origin", "user-agent"];
@@ -56,6 +59,10 @@ impl Secrets {
                 secrets.add(url.password().unwrap_or_default());
             }
         }
+        let keepalive = contract.ws.keepalive.iter().filter_map(|keepalive| keepalive.send.as_ref());
+        for message in contract.ws.subscribe.iter().chain(keepalive) {
+            secrets.add_words(message);
+        }
         if let Some(json) = contract.rest.login.as_ref().and_then(|login| login.json.as_ref()) {
             secrets.add_strings(json);
         }
@@ -74,6 +81,12 @@ impl Secrets {
         }
         // The longest first, so that no part of one is left when a shorter one stands inside it.
         known.sort_by_key(|text| std::cmp::Reverse(text.len()));
+    }
+
+    /// The long words of a message that we send: one may be a token that a server repeats.
+    fn add_words(&self, message: &str) {
+        let is_apart = |c: char| c.is_whitespace() || matches!(c, '"' | '{' | '}' | '[' | ']' | ',' | ':');
+        message.split(is_apart).filter(|word| word.len() >= SHORTEST_WORD).for_each(|word| self.add(word));
     }
 
     fn add_query(&self, value: &str) {
@@ -119,6 +132,8 @@ mod tests {
         secrets.add("Bearer eyJhbGciOi");
         secrets.add("eyJh");
         secrets.add("no");
+        secrets.add_words(r#"{"type":"auth","access_token":"0123456789abcdefghij"}"#);
+        assert_eq!(secrets.mask("auth failed: 0123456789abcdefghij"), "auth failed: ***");
         assert_eq!(secrets.mask("no token eyJhbGciOi for Bearer eyJhbGciOi"), "no token *** for ***");
     }
 }
