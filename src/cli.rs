@@ -19,6 +19,7 @@ pub mod replay;
 pub mod serve;
 pub mod simulate;
 pub mod watch;
+mod world;
 
 use arguments::{Cli, Command};
 use clap::Parser;

@@ -15,7 +15,8 @@ fn contract() -> Arc<Contract> {
 }
 
 fn options(seed: u64, minutes: i64) -> SimulationOptions {
-    let from = Timestamp::parse_rfc3339("2025-12-19T14:30:00Z").unwrap() + Span((seed as i64 * 7_919_000_003) % 60_000_000_000);
+    let from = Timestamp::parse_rfc3339("2025-12-19T14:30:00Z").unwrap()
+        + Span((seed as i64 * 7_919_000_003) % 60_000_000_000);
     let mut options = SimulationOptions::new(from, Span::from_secs(minutes * 60));
     options.seed = seed;
     options.world.seed = seed;
@@ -49,9 +50,13 @@ fn owned(observation: &Observation<'_>) -> Observation<'static> {
             status: *status,
             detail: s(detail),
         },
-        Event::RestSkipped { feature, params } => Event::RestSkipped { feature: s(feature), params: s(params) },
+        Event::RestSkipped { feature, params } => {
+            Event::RestSkipped { feature: s(feature), params: s(params) }
+        }
         Event::WsOpen { conn } => Event::WsOpen { conn: *conn },
-        Event::Ws { conn, bytes, payload: body } => Event::Ws { conn: *conn, bytes: *bytes, payload: payload(body) },
+        Event::Ws { conn, bytes, payload: body } => {
+            Event::Ws { conn: *conn, bytes: *bytes, payload: payload(body) }
+        }
         Event::WsClose { conn, code, reason, by } => {
             Event::WsClose { conn: *conn, code: *code, reason: s(reason), by: *by }
         }
@@ -68,7 +73,7 @@ fn owned(observation: &Observation<'_>) -> Observation<'static> {
 
 fn simulate(options: SimulationOptions) -> (Vec<Observation<'static>>, Vec<TruthEntry>) {
     let (mut seen, mut truth) = (Vec::new(), Vec::new());
-    let mut simulation = Simulation::new(options).unwrap();
+    let simulation = Simulation::new(options).unwrap();
     simulation.run(|observation| seen.push(owned(observation)), |entry| truth.push(entry.clone()));
     (seen, truth)
 }
@@ -87,7 +92,9 @@ fn lines(told: &Told) -> Vec<String> {
     told.findings
         .iter()
         .filter(|f| f.severity > Severity::Info)
-        .map(|f| format!("{} {} {} {} {} {} {}", f.at, feature(f), f.class, f.stream, f.row, f.field, f.detail))
+        .map(|f| {
+            format!("{} {} {} {} {} {} {}", f.at, feature(f), f.class, f.stream, f.row, f.field, f.detail)
+        })
         .collect()
 }
 
@@ -96,6 +103,9 @@ fn innocent_sessions_pass_without_a_finding() {
     for seed in 0..40 {
         let mut options = options(seed, 12);
         options.interleave = Span::from_millis((seed as i64 * 37) % 400);
+        options.world.forming_updates = seed % 2 == 1;
+        options.world.rest_decimal_strings = seed % 3 == 1;
+        options.world.live_markets = seed % 5 == 1;
         options.network.clock_offset = Span::from_secs((seed as i64 % 5 - 2) * 45);
         let (told, _) = judge(options);
         assert_eq!(lines(&told), Vec::<String>::new(), "seed {seed}");
@@ -127,7 +137,8 @@ fn the_first_faults_are_found_where_they_are_and_nowhere_else() {
                 options.faults = vec![Fault::parse(&format!("{class}:feature={feature}")).unwrap()];
                 let (told, truth) = judge(options);
                 let injected = Class::parse(class).unwrap();
-                let context = format!("{class} in {feature}, seed {seed}: {:#?}\ntruth {truth:#?}", lines(&told));
+                let context =
+                    format!("{class} in {feature}, seed {seed}: {:#?}\ntruth {truth:#?}", lines(&told));
                 assert!(!truth.is_empty(), "{context}");
                 assert!(told.count(injected) > 0, "{context}");
                 for finding in told.findings.iter().filter(|f| f.severity > Severity::Info) {
@@ -139,6 +150,32 @@ fn the_first_faults_are_found_where_they_are_and_nowhere_else() {
                     assert_eq!(outcome.verdict, expect, "{} {context}", outcome.name);
                 }
             }
+        }
+    }
+}
+
+/// Every class that the reference world can inject, alone, in every feature where it makes sense.
+#[test]
+#[ignore = "a survey for the eye: cargo test --release --test accuracy survey -- --ignored --nocapture"]
+fn survey() {
+    let features = ["account_balance", "positions", "intraday_bar", "market_status", ""];
+    for class in Class::ALL {
+        for feature in features {
+            let text =
+                if feature.is_empty() { class.to_string() } else { format!("{class}:feature={feature}") };
+            let Ok(fault) = Fault::parse(&text) else { continue };
+            let mut options = options(1, 15);
+            options.faults = vec![fault];
+            let Ok(simulation) = Simulation::new(options) else { continue };
+            let (mut seen, mut truth) = (Vec::new(), Vec::new());
+            simulation.run(|observation| seen.push(owned(observation)), |entry| truth.push(entry.clone()));
+            let told = fold(&contract(), &seen, false);
+            let mut found: std::collections::BTreeMap<String, usize> = Default::default();
+            for f in told.findings.iter().filter(|f| f.severity > Severity::Info || f.class == *class) {
+                *found.entry(format!("{}/{}", f.feature.as_deref().unwrap_or("-"), f.class)).or_default() +=
+                    1;
+            }
+            println!("{text}: {} injected; found {found:?}", truth.len());
         }
     }
 }

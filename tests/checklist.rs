@@ -97,7 +97,8 @@ fn a_drop_counts_when_any_of_its_downtime_is_market_time() {
 #[test]
 fn a_close_by_us_is_no_drop_and_a_refusal_is_a_finding() {
     let mut script = Script::new(&with(""));
-    let refused = Event::WsError { conn: 0, error: "handshake".into(), status: Some(403), detail: "Origin".into() };
+    let refused =
+        Event::WsError { conn: 0, error: "handshake".into(), status: Some(403), detail: "Origin".into() };
     script.event(0.0, refused).open(1.0).close(50.0, ClosedBy::Us).event(51.0, Event::WsOpen { conn: 0 });
     script.close(60.0, ClosedBy::Stalled);
     let told = script.end(70.0).run();
@@ -135,8 +136,13 @@ fn after_enabling_is_asked_where_the_flag_is_true() {
         pair(&mut script, 1.0 + 10.0 * f64::from(k), Some("5"));
     }
     let told = script.end(203.0).run();
-    let asked = |phase| told.outcome.features[0].checks.iter().filter(|c| c.phase == phase && c.verdict.is_some()).count();
-    assert_eq!([asked(Phase::BeforeEnabling), asked(Phase::AfterEnabling), asked(Phase::BeforeDeleting)], [6, 4, 0]);
+    let asked = |phase| {
+        told.outcome.features[0].checks.iter().filter(|c| c.phase == phase && c.verdict.is_some()).count()
+    };
+    assert_eq!(
+        [asked(Phase::BeforeEnabling), asked(Phase::AfterEnabling), asked(Phase::BeforeDeleting)],
+        [6, 4, 0]
+    );
     // Nothing was seen of the frontend: that is no PASS.
     assert_eq!(told.outcome.verdict, Verdict::Inconclusive);
 }
@@ -145,7 +151,8 @@ fn after_enabling_is_asked_where_the_flag_is_true() {
 fn the_minimum_guards_pass_only() {
     let told = run(&with(""), 0.0, 4, |_| Some("5"));
     assert_eq!(told.outcome.verdict, Verdict::Inconclusive);
-    let note = |check: &str| told.outcome.features[0].checks.iter().find(|c| c.check == check).unwrap().note.clone();
+    let note =
+        |check: &str| told.outcome.features[0].checks.iter().find(|c| c.check == check).unwrap().note.clone();
     assert_eq!(note("values-match"), "4 of at least 10 pairs");
     assert_eq!(note("no-gaps"), "1 of 1 streams have fewer than 5 ticks (id=1 has 4)");
     let told = run(&with(""), 0.0, 4, |k| Some(if k == 2 { "6" } else { "5" }));

@@ -10,10 +10,9 @@ use super::results::RunReport;
 use crate::capture::{LineError, Reader, ReaderOptions, decode_slow};
 use crate::contract::Contract;
 use crate::model::{Event, Observation, Phase, Start, Timestamp};
-use crate::source::open_capture;
+use crate::source::CaptureInput;
 use anyhow::Context;
 use clap::Args;
-use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -138,7 +137,7 @@ fn contract(settings: &Settings, first: &Recording) -> anyhow::Result<(Contract,
 /// One capture, opened and its first line read.
 struct Recording {
     path: PathBuf,
-    reader: Reader<Box<dyn BufRead + Send>>,
+    reader: Reader<CaptureInput>,
     start: Option<Start>,
     began: Timestamp,
     contract_sha256: Option<String>,
@@ -153,8 +152,8 @@ struct Read {
 impl Recording {
     fn open(path: &Path, skip_damaged: bool) -> anyhow::Result<Recording> {
         let could_not = || format!("could not read {}", path.display());
-        let input = open_capture(path).with_context(could_not)?;
-        let mut reader = Reader::new(input, ReaderOptions { skip_damaged });
+        let input = CaptureInput::open(path).with_context(could_not)?;
+        let mut reader = Reader::hashed_elsewhere(input, ReaderOptions { skip_damaged });
         let started = reader.read_start().with_context(could_not)?;
         let began = started.as_ref().map_or(Timestamp(0), |(at, _)| *at);
         let start = started.map(|(_, start)| start);
@@ -184,6 +183,7 @@ impl Recording {
         }
         // Without its `end` the run was interrupted, whatever follows in another capture.
         judging.engine.end_of_capture();
-        Ok(Read { skipped: self.reader.skipped(), sha256: self.reader.sha256() })
+        let sha256 = self.reader.input().sha256().unwrap_or_default().to_string();
+        Ok(Read { skipped: self.reader.skipped(), sha256 })
     }
 }

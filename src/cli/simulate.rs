@@ -3,9 +3,17 @@
 
 use super::arguments::{WorldArguments, duration, instant};
 use super::console::Console;
-use super::exit::Exit;
-use crate::model::{Span, Timestamp};
+use super::exit::{Exit, WrongUse};
+use super::judging::{TOOL, load_contract};
+use super::world::{self, TruthFile};
+use crate::capture::{VERSION, Writer, encode};
+use crate::contract::Contract;
+use crate::model::{Observation, Span, Start, Timestamp};
+use crate::reference::{Poll, Simulation, SimulationOptions};
+use crate::source::{CaptureSink, create_capture};
+use anyhow::Context;
 use clap::Args;
+use std::io;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -64,6 +72,82 @@ impl Arguments {
 }
 
 pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
-    let _ = (settings, console);
-    anyhow::bail!("could not simulate: this build has no reference world yet")
+    let contract = load_contract(settings.contract.as_deref(), false)?;
+    let mut options = SimulationOptions::new(settings.from, settings.duration);
+    options.world = world::options(settings.seed, settings.accounts, settings.symbols);
+    options.faults = world::faults(&settings.faults)?;
+    options.polls = polls(&contract);
+    options.seed = settings.seed;
+    options.start = start(&contract);
+    let simulation = Simulation::new(options).map_err(|error| WrongUse(format!("--fault: {error}")))?;
+    let mut truth = TruthFile::create(settings.truth.as_deref())?;
+    let could_not = || format!("could not write {}", settings.out.display());
+    let mut recording = Recording::new(create_capture(&settings.out).with_context(could_not)?);
+    simulation.run(
+        |observation| recording.append(observation),
+        |entry| {
+            if let Some(truth) = &mut truth {
+                truth.write(entry);
+            }
+        },
+    );
+    let lines = recording.finish().with_context(could_not)?;
+    truth.map_or(Ok(()), TruthFile::finish)?;
+    console.note(&format!("{lines} lines; replay them with: cutover replay {}", settings.out.display()));
+    Ok(Exit::Pass)
+}
+
+/// The contract's polls of what the reference world serves.
+fn polls(contract: &Contract) -> Vec<Poll> {
+    contract
+        .features
+        .iter()
+        .map(|f| Poll { feature: f.name.to_string(), path: f.rest.path.clone(), every: f.rest.poll })
+        .collect()
+}
+
+fn start(contract: &Contract) -> Start {
+    Start {
+        capture: VERSION,
+        tool: TOOL.into(),
+        contract: contract.recorded_text.clone(),
+        contract_sha256: contract.sha256.clone(),
+        feeds: vec![("rest".into(), "simulated".into()), ("ws".into(), "simulated".into())],
+        flags: contract
+            .features
+            .iter()
+            .filter(|f| !f.flag.is_empty())
+            .map(|f| (f.flag.clone(), false))
+            .collect(),
+    }
+}
+
+/// A capture being written; the first failure ends it, and is told at the end.
+struct Recording {
+    writer: Writer<Box<dyn CaptureSink>>,
+    line: String,
+    failed: Option<io::Error>,
+}
+
+impl Recording {
+    fn new(sink: Box<dyn CaptureSink>) -> Recording {
+        Recording { writer: Writer::new(sink), line: String::new(), failed: None }
+    }
+
+    fn append(&mut self, observation: &Observation<'_>) {
+        if self.failed.is_none() {
+            self.line.clear();
+            encode(observation, &mut self.line);
+            self.failed = self.writer.append(observation.at, &self.line).err();
+        }
+    }
+
+    fn finish(self) -> io::Result<u64> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let lines = self.writer.lines();
+        self.writer.finish()?.finish()?;
+        Ok(lines)
+    }
 }

@@ -418,7 +418,11 @@ impl Stream {
         }
     }
 
+    /// Of a key that REST does not show nobody knows what is due.
     fn tell_gap(&self, cx: &mut Context<'_>, silence: Silence) {
+        if self.rest_first.is_none() {
+            return;
+        }
         cx.counts.missed_ticks += silence.missed;
         // A silence that ends with a session is still one of that session.
         let at = match cx.feature.calendar.segment_at(silence.to) {
@@ -588,7 +592,10 @@ impl Stream {
     /// `interval_drift` and `jitter`, against the promise and against what REST really does.
     pub fn tell_pace(&self, spec: &Spec, ledger: &mut Ledger) {
         let limits = &spec.feature.limits;
-        if self.cadence.ticks < limits.min_ticks || spec.feature.cadence == Cadence::OnChange {
+        if self.cadence.ticks < limits.min_ticks
+            || spec.feature.cadence == Cadence::OnChange
+            || !self.shown_by_rest
+        {
             return;
         }
         let (Some((period, drift)), Some(at)) = (self.drift(spec), self.last_tick) else { return };

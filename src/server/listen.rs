@@ -134,9 +134,9 @@ impl Server {
         }
         let origin = Origin::new(options.world, options.faults, options.start)
             .map_err(|error| invalid(error.to_string()))?;
-        let listener = TcpListener::bind(options.listen)
-            .await
-            .map_err(|error| io::Error::new(error.kind(), format!("listen on {}: {error}", options.listen)))?;
+        let listener = TcpListener::bind(options.listen).await.map_err(|error| {
+            io::Error::new(error.kind(), format!("listen on {}: {error}", options.listen))
+        })?;
         let address = listener.local_addr()?;
         let (sender, upgrades) = mpsc::channel(UPGRADES_WAITING);
         let shared = Arc::new(Shared {
