@@ -382,8 +382,9 @@ impl Bucket {
             Extent::Forming => cx.counts.unfinished += 1,
             Extent::Whole if count => {
                 cx.count_pair(rest.received, noted, differences.is_empty(), remarks);
-                if let (Some(shown), Some(first)) = (self.first_shown, self.ws_first) {
-                    cx.counts.freshness.add(shown.received - first);
+                // A bar is told when it is final: on REST once a later one shows, here with its last message.
+                if let (Some(passed), Some((last, _))) = (self.passed, self.ws_last) {
+                    cx.counts.freshness.add(passed - last);
                 }
             }
             Extent::Whole => {}
