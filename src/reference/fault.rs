@@ -236,12 +236,21 @@ impl Fault {
             return Err(format!("`{}` spoils no single field; leave `field` out", class.name()));
         }
         let fitting = |feature: &Feature| -> Vec<&'static str> {
-            feature.fields().iter().filter(|field| field_fits(class, **field)).map(|field| field.name).collect()
+            feature
+                .fields()
+                .iter()
+                .filter(|field| field_fits(class, **field))
+                .map(|field| field.name)
+                .collect()
         };
         let known: Vec<&str> = self.features.iter().flat_map(fitting).collect();
         self.features.retain(|feature| fitting(feature).contains(&name));
         let Some(feature) = self.features.first() else {
-            return Err(format!("field `{name}` cannot be struck by `{}`{}", class.name(), suggestion(name, &known)));
+            return Err(format!(
+                "field `{name}` cannot be struck by `{}`{}",
+                class.name(),
+                suggestion(name, &known)
+            ));
         };
         self.field = feature.field(name).map(|field| field.name);
         Ok(())

@@ -167,7 +167,8 @@ impl Injector {
         }
         armed.streams[tick.stream] = false;
         let ppm = pace_ppm(&armed.fault);
-        let what = if armed.fault.class == Class::Jitter { "versions sway by" } else { "interval stretched by" };
+        let what =
+            if armed.fault.class == Class::Jitter { "versions sway by" } else { "interval stretched by" };
         let mut entry = self.entry(index, world, tick);
         entry.at = tick.at;
         entry.detail = format!("{what} {}%", ppm as f64 / 10_000.0);
@@ -382,8 +383,7 @@ impl Injector {
             let class = self.armed[index].fault.class;
             let visible = match (class, world.streams()[tick.stream].owner) {
                 (Class::RestStale, Owner::Balance(_) | Owner::Positions(_)) => {
-                    let (born, next) =
-                        (world.due(tick.stream, tick.k), world.due(tick.stream, tick.k + 1));
+                    let (born, next) = (world.due(tick.stream, tick.k), world.due(tick.stream, tick.k + 1));
                     tick.at - born > STALE_MARGIN && next - tick.at > STALE_MARGIN
                 }
                 (Class::TornRead, Owner::Market(market)) => {
@@ -515,8 +515,7 @@ fn set_pace(fault: &Fault, streams: &[bool], world: &mut World, start: Timestamp
     let ppm = pace_ppm(fault);
     for (stream, _) in world.streams_mut().iter_mut().zip(streams).filter(|(_, struck)| **struck) {
         // Two faults of pace on one stream share the window of the later one.
-        let mut tempo =
-            stream.grid.tempo.unwrap_or(Tempo { from, until, stretch_ppm: 0, sway_ppm: 0 });
+        let mut tempo = stream.grid.tempo.unwrap_or(Tempo { from, until, stretch_ppm: 0, sway_ppm: 0 });
         (tempo.from, tempo.until) = (from, until);
         match fault.class {
             Class::Jitter => tempo.sway_ppm = ppm,
@@ -548,7 +547,10 @@ fn matching(fault: &Fault, world: &World) -> Result<Vec<bool>, FaultError> {
             .map(|stream| stream.name.as_str())
             .take(12)
             .collect();
-        return Err(FaultError(format!("stream `{wanted}` is not in the world; known: {}", known.join("; "))));
+        return Err(FaultError(format!(
+            "stream `{wanted}` is not in the world; known: {}",
+            known.join("; ")
+        )));
     }
     Ok(matches)
 }
@@ -556,7 +558,8 @@ fn matching(fault: &Fault, world: &World) -> Result<Vec<bool>, FaultError> {
 /// Each wanted pair (or value alone) must be one of the stream's pairs.
 fn stream_is(name: &str, wanted: &str) -> bool {
     wanted.split(',').all(|part| {
-        name.split(',').any(|pair| pair == part || pair.split_once('=').is_some_and(|(_, value)| value == part))
+        name.split(',')
+            .any(|pair| pair == part || pair.split_once('=').is_some_and(|(_, value)| value == part))
     })
 }
 
@@ -704,7 +707,8 @@ fn another(world: &World, tick: &Tick, field: FieldShape, value: Value<'_>, draw
         ("account_number", Value::Integer(number)) => format!("\"DU{}\"", number + 1),
         (_, Value::Integer(number)) => (number + away).to_string(),
         ("status", Value::Text(status)) => {
-            let next = STATUSES.iter().position(|name| *name == status).map_or(0, |i| (i + 1) % STATUSES.len());
+            let next =
+                STATUSES.iter().position(|name| *name == status).map_or(0, |i| (i + 1) % STATUSES.len());
             format!("\"{}\"", STATUSES[next])
         }
         (_, Value::Text(text)) => format!("\"{text}X\""),

@@ -16,8 +16,7 @@ pub struct Latency {
 }
 
 impl Latency {
-    pub const NONE: Latency =
-        Latency { base: Span::ZERO, jitter: Span::ZERO, tail_ppm: 0, tail: Span::ZERO };
+    pub const NONE: Latency = Latency { base: Span::ZERO, jitter: Span::ZERO, tail_ppm: 0, tail: Span::ZERO };
 
     pub fn draw(&self, random: &mut Random) -> Span {
         let mut length = self.base + Span(random.below(self.jitter.0.max(0) as u64) as i64);
@@ -69,11 +68,7 @@ pub struct Clocks {
 impl Clocks {
     pub fn new(network: &Network, start: Timestamp) -> Clocks {
         let half = MILLION as i64 / 2;
-        Clocks {
-            start,
-            offset: network.clock_offset,
-            drift_ppm: network.clock_drift_ppm.clamp(-half, half),
-        }
+        Clocks { start, offset: network.clock_offset, drift_ppm: network.clock_drift_ppm.clamp(-half, half) }
     }
 
     /// What the server's clock shows when ours shows `ours`.

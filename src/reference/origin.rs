@@ -4,7 +4,9 @@
 //! The same origin stands behind a real port (`server`) and behind the simulated network
 //! (`simulate`). It opens nothing and waits for nothing. Calls must come in order of time.
 
-use super::body::{EXTRA_SYMBOL, Edits, Style, write_balance, write_bar, write_market, write_positions, write_time};
+use super::body::{
+    EXTRA_SYMBOL, Edits, Style, write_balance, write_bar, write_market, write_positions, write_time,
+};
 use super::fault::{Fault, FaultError};
 use super::inject::{Extra, Injector, Plan, Tick};
 use super::truth::TruthEntry;

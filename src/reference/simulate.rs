@@ -214,11 +214,7 @@ impl Simulation {
     }
 
     /// Runs the session: each observation in order of `at`, then what was injected until then.
-    pub fn run(
-        mut self,
-        mut observe: impl FnMut(&Observation<'_>),
-        mut inject: impl FnMut(&TruthEntry),
-    ) {
+    pub fn run(mut self, mut observe: impl FnMut(&Observation<'_>), mut inject: impl FnMut(&TruthEntry)) {
         let start = Event::Start(Box::new(std::mem::take(&mut self.start)));
         observe(&Observation { at: self.from, event: start });
         while let Some(at) = self.next_at().filter(|at| *at <= self.end) {
@@ -509,11 +505,7 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_session() {
         let faults = ["value_mismatch:rate=0.05", "connection_drop", "late"];
-        let make = |seed| SimulationOptions {
-            seed,
-            interleave: Span::from_millis(700),
-            ..options(&faults)
-        };
+        let make = |seed| SimulationOptions { seed, interleave: Span::from_millis(700), ..options(&faults) };
         assert_eq!(run(make(4)), run(make(4)));
         assert_ne!(run(make(4)).0, run(make(5)).0);
     }
@@ -521,7 +513,8 @@ mod tests {
     #[test]
     fn disorder_and_clocks_never_turn_time_back() {
         for seed in 0..8 {
-            let mut options = options(&["connection_drop:every=40", "stalled:every=90", "malformed:rate=0.1"]);
+            let mut options =
+                options(&["connection_drop:every=40", "stalled:every=90", "malformed:rate=0.1"]);
             options.seed = seed;
             options.interleave = Span::from_secs(3);
             options.network.clock_offset = Span::from_secs(seed as i64 - 4);
@@ -548,7 +541,10 @@ mod tests {
     fn faults_of_the_connection_are_seen_and_entered() {
         let (seen, truth) = run(options(&["connection_drop:at=60s,code=1011", "connection_drop:at=120s"]));
         let closed = |code, by| {
-            count(&seen, |event| matches!(event, Event::WsClose { code: c, by: b, .. } if *c == code && *b == by))
+            count(
+                &seen,
+                |event| matches!(event, Event::WsClose { code: c, by: b, .. } if *c == code && *b == by),
+            )
         };
         assert_eq!((closed(1011, ClosedBy::Peer), closed(1006, ClosedBy::Network)), (1, 1));
         assert_eq!(truth.len(), 2);

@@ -26,12 +26,9 @@ impl TruthEntry {
     pub fn to_json(&self) -> String {
         let mut out = String::with_capacity(256);
         let _ = write!(out, "{{\"class\":\"{}\"", self.class.name());
-        for (name, value) in [
-            ("feature", self.feature),
-            ("stream", &self.stream),
-            ("row", &self.row),
-            ("field", self.field),
-        ] {
+        for (name, value) in
+            [("feature", self.feature), ("stream", &self.stream), ("row", &self.row), ("field", self.field)]
+        {
             let _ = write!(out, ",\"{name}\":{}", quoted(value));
         }
         match self.event_time {

@@ -58,12 +58,7 @@ impl Metrics {
             ),
             ("cutover_reference_faults_total", "counter", "Injected faults.", Some(load(&self.faults))),
             ("process_cpu_seconds_total", "counter", "CPU time of this process.", cpu_seconds()),
-            (
-                "process_resident_memory_bytes",
-                "gauge",
-                "Resident memory of this process.",
-                resident_bytes(),
-            ),
+            ("process_resident_memory_bytes", "gauge", "Resident memory of this process.", resident_bytes()),
         ] {
             if let Some(value) = value {
                 let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
@@ -100,7 +95,9 @@ mod tests {
         metrics.count_request("/api/bars", 200);
         metrics.count_request("/api/bars", 200);
         let text = metrics.text();
-        assert!(text.contains("cutover_reference_rest_requests_total{path=\"/api/bars\",status=\"200\"} 2\n"));
+        assert!(
+            text.contains("cutover_reference_rest_requests_total{path=\"/api/bars\",status=\"200\"} 2\n")
+        );
         assert!(text.contains("# TYPE cutover_reference_ws_clients gauge\ncutover_reference_ws_clients 0\n"));
     }
 }
