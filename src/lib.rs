@@ -33,7 +33,6 @@ pub mod reference;
 pub mod source;
 
 #[cfg(feature = "io")]
-#[cfg(any())]
 pub mod server;
 
 #[cfg(feature = "io")]

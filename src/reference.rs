@@ -3,18 +3,21 @@
 
 pub mod body;
 pub mod fault;
+pub mod feature;
 pub mod inject;
 pub mod network;
 pub mod origin;
 pub mod random;
 pub mod simulate;
+mod spoil;
 pub mod tempo;
 pub mod truth;
 pub mod world;
 
 pub use fault::{Fault, FaultError};
+pub use feature::Feature;
 pub use network::{Latency, Network};
 pub use origin::{Origin, Sent};
 pub use simulate::{Poll, Simulation, SimulationOptions};
 pub use truth::TruthEntry;
-pub use world::{Feature, World, WorldOptions};
+pub use world::{World, WorldOptions};

@@ -1,8 +1,8 @@
 //! `--fault CLASS[:key=value,…]`: what a person may ask for, and the rules of each class. Parses and
 //! refuses; injects nothing. Every error says what would be right.
 
+use super::feature::{Feature, FieldKind, FieldShape};
 use super::random::MILLION;
-use super::world::{Feature, FieldKind, FieldShape};
 use crate::model::{Class, Span, Timestamp};
 
 /// One fault that was asked for.
@@ -94,6 +94,11 @@ pub fn place(class: Class) -> Option<Place> {
     })
 }
 
+/// The classes that can be injected, for a help text.
+pub fn injectable() -> impl Iterator<Item = Class> {
+    Class::ALL.iter().copied().filter(|class| place(*class).is_some())
+}
+
 /// The features in which a class makes sense.
 fn features_of(class: Class) -> &'static [Feature] {
     match class {
@@ -155,7 +160,8 @@ pub fn default_lasting(class: Class, feature: Option<Feature>) -> Span {
         Class::ValueMismatch | Class::MissingRow | Class::ExtraRow if market => Span::from_secs(35),
         Class::MissingOnWs if market => Span::from_secs(45),
         Class::Frozen => feature.map_or(Span::ZERO, |feature| feature.interval() * 5),
-        Class::ConnectFailed => Span::from_secs(10),
+        // A watcher that is started by hand shall still meet it.
+        Class::ConnectFailed => Span::from_secs(60),
         _ => Span::ZERO,
     }
 }
@@ -325,8 +331,7 @@ fn pairs(text: &str) -> Result<Vec<(&'static str, String)>, FaultError> {
 }
 
 fn parse_class(name: &str) -> Result<Class, FaultError> {
-    let known: Vec<&str> =
-        Class::ALL.iter().filter(|class| place(**class).is_some()).map(|class| class.name()).collect();
+    let known: Vec<&str> = injectable().map(Class::name).collect();
     match Class::parse(name) {
         Some(class) if place(class).is_some() => Ok(class),
         Some(_) => Err(FaultError(format!(

@@ -3,12 +3,14 @@
 //!
 //! Writes no JSON bodies and sends nothing: `origin` carries the plans out.
 
-use super::body::{Edits, FieldEdit, write_cents};
-use super::fault::{By, Fault, FaultError, Place, default_every, place};
+use super::body::{EXTRA_SYMBOL, Edits, FieldEdit};
+use super::fault::{By, Fault, FaultError, Place, default_every, default_lasting, place};
+use super::feature::Feature;
 use super::random::{MILLION, hash};
+use super::spoil::{another, position, raw_cents, row_name, true_value, unreadable};
 use super::tempo::Tempo;
 use super::truth::TruthEntry;
-use super::world::{Feature, FieldKind, FieldShape, Owner, STATUSES, World};
+use super::world::{Owner, STEPS_PER_MINUTE, World};
 use crate::model::{Class, Span, Timestamp};
 use std::collections::VecDeque;
 
@@ -250,7 +252,7 @@ impl Injector {
             }
             Class::ExtraRow => {
                 plan.edits.extra_row = true;
-                entry.row = format!("symbol={}", super::body::EXTRA_SYMBOL);
+                entry.row = format!("symbol={}", EXTRA_SYMBOL);
             }
             Class::MissingRow => {
                 let row = armed.row(world, tick)?;
@@ -279,7 +281,7 @@ impl Injector {
             return None;
         }
         let after = Span::from_secs(10);
-        let old = world.bar(symbol, minute, super::world::STEPS_PER_MINUTE).volume;
+        let old = world.bar(symbol, minute, STEPS_PER_MINUTE).volume;
         let volume = old + 100 + (hash(self.start.0 as u64, 6, minute) % 400) as i64;
         self.keep(Override::Volume { stream: tick.stream, minute, from: tick.at + after, volume });
         plan.extras.push((after, Extra::Revised));
@@ -468,7 +470,7 @@ impl Armed {
         self.struck = true;
         let until = match window {
             Some(end) if !drawn => end,
-            Some(_) => tick.at + super::fault::default_lasting(self.fault.class, feature),
+            Some(_) => tick.at + default_lasting(self.fault.class, feature),
             None => tick.at + self.fault.lasting_for(feature),
         };
         if until > tick.at {
@@ -563,41 +565,6 @@ fn stream_is(name: &str, wanted: &str) -> bool {
     })
 }
 
-fn position(world: &World, tick: &Tick, row: usize) -> Option<super::world::Position> {
-    match world.streams()[tick.stream].owner {
-        Owner::Positions(account) => Some(world.position(account, row, tick.k)),
-        _ => None,
-    }
-}
-
-fn row_name(world: &World, tick: &Tick, row: usize) -> String {
-    position(world, tick, row).map_or(String::new(), |p| format!("symbol={}", world.symbol(p.symbol)))
-}
-
-/// A member's true value.
-#[derive(Debug, Clone, Copy)]
-enum Value<'w> {
-    Cents(i64),
-    Integer(i64),
-    Text(&'w str),
-}
-
-impl Value<'_> {
-    fn raw(self) -> String {
-        match self {
-            Value::Cents(cents) => raw_cents(cents),
-            Value::Integer(value) => value.to_string(),
-            Value::Text(text) => format!("\"{text}\""),
-        }
-    }
-}
-
-fn raw_cents(cents: i64) -> String {
-    let mut out = String::new();
-    write_cents(&mut out, cents);
-    out
-}
-
 fn spoil_field(
     armed: &Armed,
     world: &World,
@@ -630,87 +597,4 @@ fn spoil_field(
     }
     plan.edits.fields.push(FieldEdit { row, name: field.name, raw });
     Some(())
-}
-
-/// JSON that no reading of the kind accepts.
-fn unreadable(kind: FieldKind) -> &'static str {
-    match kind {
-        FieldKind::Text | FieldKind::Key => "17",
-        FieldKind::Enum => "[17]",
-        _ => "\"n/a\"",
-    }
-}
-
-fn true_value<'w>(world: &'w World, tick: &Tick, row: Option<usize>, field: FieldShape) -> Option<Value<'w>> {
-    let value = match world.streams()[tick.stream].owner {
-        Owner::Balance(account) => {
-            let balance = world.balance(account, tick.k);
-            match field.name {
-                "cash" => Value::Cents(balance.cash_cents),
-                "buying_power" => Value::Cents(balance.buying_power_cents),
-                "account_number" => Value::Integer(balance.account_number),
-                _ => return None,
-            }
-        }
-        Owner::Positions(_) => {
-            let position = position(world, tick, row?)?;
-            match field.name {
-                "quantity" => Value::Integer(position.quantity),
-                "entry_price" => Value::Cents(position.entry_cents),
-                "current_price" => Value::Cents(position.current_cents),
-                "pnl" => Value::Cents(position.pnl_cents),
-                _ => return None,
-            }
-        }
-        Owner::Bar(symbol) => {
-            let bar = world.bar(symbol, tick.k, super::world::STEPS_PER_MINUTE);
-            match field.name {
-                "open" => Value::Cents(bar.open_cents),
-                "high" => Value::Cents(bar.high_cents),
-                "low" => Value::Cents(bar.low_cents),
-                "close" => Value::Cents(bar.close_cents),
-                "volume" => Value::Integer(bar.volume),
-                _ => return None,
-            }
-        }
-        Owner::Market(market) => {
-            let market = world.market(market, tick.k);
-            match field.name {
-                "status" => Value::Text(market.status),
-                "country" => Value::Text(super::world::country(market.country)),
-                "seconds_to_next_event" => Value::Integer(market.seconds_to_next_event),
-                _ => return None,
-            }
-        }
-        _ => return None,
-    };
-    Some(value)
-}
-
-/// A wrong but plausible value; `None` where none can be made without breaking something else.
-fn another(world: &World, tick: &Tick, field: FieldShape, value: Value<'_>, draw: u64) -> Option<String> {
-    let away = 100 + (draw % 900) as i64;
-    Some(match (field.name, value) {
-        // Open and close must stay between low and high: go to the farther of the two.
-        ("open" | "close", Value::Cents(cents)) => {
-            let Owner::Bar(symbol) = world.streams()[tick.stream].owner else { return None };
-            let bar = world.bar(symbol, tick.k, super::world::STEPS_PER_MINUTE);
-            let farther =
-                if bar.high_cents - cents > cents - bar.low_cents { bar.high_cents } else { bar.low_cents };
-            ((farther - cents).abs() >= 2).then(|| raw_cents(farther))?
-        }
-        ("low", Value::Cents(cents)) => raw_cents(cents - away),
-        ("high", Value::Cents(cents)) => raw_cents(cents + away),
-        (_, Value::Cents(cents)) => raw_cents(if draw >> 63 == 0 { cents + away } else { cents - away }),
-        // Beyond what passes between two messages, and beyond the tolerance.
-        ("seconds_to_next_event", Value::Integer(seconds)) => (seconds + 900).to_string(),
-        ("account_number", Value::Integer(number)) => format!("\"DU{}\"", number + 1),
-        (_, Value::Integer(number)) => (number + away).to_string(),
-        ("status", Value::Text(status)) => {
-            let next =
-                STATUSES.iter().position(|name| *name == status).map_or(0, |i| (i + 1) % STATUSES.len());
-            format!("\"{}\"", STATUSES[next])
-        }
-        (_, Value::Text(text)) => format!("\"{text}X\""),
-    })
 }

@@ -8,9 +8,10 @@ use super::body::{
     EXTRA_SYMBOL, Edits, Style, write_balance, write_bar, write_market, write_positions, write_time,
 };
 use super::fault::{Fault, FaultError};
+use super::feature::Feature;
 use super::inject::{Extra, Injector, Plan, Tick};
 use super::truth::TruthEntry;
-use super::world::{Bar, Feature, Owner, STEPS_PER_MINUTE, World, WorldOptions};
+use super::world::{Bar, Owner, STEPS_PER_MINUTE, World, WorldOptions};
 use crate::model::Timestamp;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -52,8 +53,18 @@ impl Ord for Pending {
     }
 }
 
-/// Closed bars are kept as text this many minutes deep, a power of two.
-const CLOSED_KEPT: usize = 8;
+/// A bar as REST wrote it last.
+#[derive(Debug, Default)]
+struct KeptBar {
+    minute: i64,
+    step: i64,
+    revised: Option<i64>,
+    /// Empty until there is one.
+    text: String,
+}
+
+/// Bars are kept as text this many minutes deep, a power of two.
+const BARS_KEPT: usize = 8;
 /// Spare texts kept for reuse.
 const SPARE_KEPT: usize = 64;
 
@@ -69,7 +80,8 @@ pub struct Origin {
     truth: Vec<TruthEntry>,
     requests: i64,
     spare: Vec<String>,
-    closed_bars: Vec<[(i64, String); CLOSED_KEPT]>,
+    /// Of each symbol, by minute: what REST showed last.
+    bars: Vec<[KeptBar; BARS_KEPT]>,
 }
 
 impl Origin {
@@ -83,8 +95,7 @@ impl Origin {
                 Reverse((world.due(stream, k), stream, k))
             })
             .collect();
-        let no_bars = || std::array::from_fn(|_| (i64::MIN, String::new()));
-        let closed_bars = (0..world.options().symbols).map(|_| no_bars()).collect();
+        let bars = (0..world.options().symbols).map(|_| Default::default()).collect();
         Ok(Origin {
             world,
             injector,
@@ -95,7 +106,7 @@ impl Origin {
             truth: Vec::new(),
             requests: 0,
             spare: Vec::new(),
-            closed_bars,
+            bars,
         })
     }
 
@@ -367,29 +378,40 @@ impl Origin {
     /// The forming bar and the last closed ones, newest first; nothing where nothing traded.
     fn write_rest_bars(&mut self, stream: usize, symbol: usize, now: Timestamp, out: &mut String) {
         let (minute, step) = self.world.forming_at(symbol, now);
-        let none = Edits::default();
-        let style = Style { edits: &none, decimal_strings: self.world.options().rest_decimal_strings };
         if self.world.traded(symbol, minute) {
-            let bar = self.world.bar(symbol, minute, step);
-            write_bar(out, self.world.symbol(symbol), &bar, style);
+            self.write_rest_bar(stream, symbol, (minute, step), now, out);
             out.push(',');
         }
-        for closed in self.world.closed_before(symbol, minute) {
-            let kept = &mut self.closed_bars[symbol][closed as usize & (CLOSED_KEPT - 1)];
-            let revised = self.injector.revised_volume(stream, closed, now);
-            if kept.0 != closed || revised.is_some() {
-                let mut bar = self.world.bar(symbol, closed, STEPS_PER_MINUTE);
-                bar.volume = revised.unwrap_or(bar.volume);
-                kept.0 = closed;
-                kept.1.clear();
-                write_bar(&mut kept.1, self.world.symbol(symbol), &bar, style);
-            }
-            out.push_str(&kept.1);
+        for closed in self.world.closed_before(symbol, minute).into_iter().flatten() {
+            self.write_rest_bar(stream, symbol, (closed, STEPS_PER_MINUTE), now, out);
             out.push(',');
         }
         if out.ends_with(',') {
             out.pop();
         }
+    }
+
+    /// From the text of an earlier answer where the bar has not changed since.
+    fn write_rest_bar(
+        &mut self,
+        stream: usize,
+        symbol: usize,
+        (minute, step): (i64, i64),
+        now: Timestamp,
+        out: &mut String,
+    ) {
+        let revised = self.injector.revised_volume(stream, minute, now);
+        let kept = &mut self.bars[symbol][minute as usize & (BARS_KEPT - 1)];
+        if kept.text.is_empty() || kept.minute != minute || kept.step != step || kept.revised != revised {
+            let mut bar = self.world.bar(symbol, minute, step);
+            bar.volume = revised.unwrap_or(bar.volume);
+            (kept.minute, kept.step, kept.revised) = (minute, step, revised);
+            kept.text.clear();
+            let none = Edits::default();
+            let style = Style { edits: &none, decimal_strings: self.world.options().rest_decimal_strings };
+            write_bar(&mut kept.text, self.world.symbol(symbol), &bar, style);
+        }
+        out.push_str(&kept.text);
     }
 }
 
@@ -410,7 +432,7 @@ fn open_message(out: &mut String, feature: Feature) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Class, Span};
+    use crate::model::Span;
     use serde_json::Value;
 
     fn start() -> Timestamp {
@@ -467,7 +489,7 @@ mod tests {
     #[test]
     fn each_fault_leaves_its_mark_and_its_entry() {
         let session = Span::from_secs(5400);
-        for class in Class::ALL.iter().filter(|class| super::super::fault::place(**class).is_some()) {
+        for class in super::super::fault::injectable() {
             let mut origin = origin(&[class.name()]);
             let mut body = String::new();
             let mut truth = Vec::new();
@@ -482,7 +504,7 @@ mod tests {
                 at += Span::from_millis(9_700);
             }
             assert!(!truth.is_empty(), "{class}");
-            assert!(truth.iter().all(|entry| entry.class == *class), "{class}");
+            assert!(truth.iter().all(|entry| entry.class == class), "{class}");
             for entry in &truth {
                 assert!(serde_json::from_str::<Value>(&entry.to_json()).is_ok());
             }

@@ -5,11 +5,12 @@
 //! is another room's: this one yields observations.
 
 use super::fault::{Fault, FaultError};
+use super::feature::Feature;
 use super::network::{Clocks, Network};
 use super::origin::{Origin, Sent};
 use super::random::{Random, hash};
 use super::truth::TruthEntry;
-use super::world::{Feature, WorldOptions};
+use super::world::WorldOptions;
 use crate::model::observation::NO_PARAMS;
 use crate::model::{ClosedBy, EndReason, Event, Observation, Payload, Span, Start, Timestamp};
 use std::borrow::Cow;
@@ -548,7 +549,7 @@ mod tests {
         };
         assert_eq!((closed(1011, ClosedBy::Peer), closed(1006, ClosedBy::Network)), (1, 1));
         assert_eq!(truth.len(), 2);
-        let (seen, truth) = run(options(&["stalled:at=60s", "connect_failed"]));
+        let (seen, truth) = run(options(&["stalled:at=120s", "connect_failed"]));
         assert_eq!(count(&seen, |e| matches!(e, Event::WsClose { by: ClosedBy::Stalled, .. })), 1);
         assert!(count(&seen, |e| matches!(e, Event::WsError { status: Some(503), .. })) > 3);
         assert!(truth.iter().any(|entry| entry.class == Class::ConnectFailed));

@@ -156,7 +156,7 @@ impl Server {
 
     /// Serves until `shutdown` is ready, then ends every connection. Nothing is left running.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
-        let (stop, stopped) = watch::channel(false);
+        let (stopping, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(send_messages(Arc::clone(&self.shared), stopped.clone()));
         tokio::pin!(shutdown);
@@ -180,7 +180,7 @@ impl Server {
             }
         }
         drop(self.listener);
-        let _ = stop.send(true);
+        let _ = stopping.send(true);
         let all_ended = async { while tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(SHUTDOWN_GRACE, all_ended).await.is_err() {
             tasks.shutdown().await;
@@ -197,11 +197,17 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Shared>, mut stopped: w
         result = connection.as_mut() => if let Err(error) = result {
             tracing::debug!("connection: {error}");
         },
-        _ = stopped.wait_for(|stopped| *stopped) => {
+        () = stop(&mut stopped) => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
     }
+}
+
+/// Waits until the server is asked to stop.
+pub(super) async fn stop(stopped: &mut watch::Receiver<bool>) {
+    // An error means that the server itself is gone.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 /// Sends each message when its instant has come.
@@ -210,7 +216,7 @@ async fn send_messages(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) 
         let next = shared.clock.instant(shared.ask(|origin, _| origin.next_at()));
         tokio::select! {
             () = tokio::time::sleep_until(next) => {}
-            _ = stopped.wait_for(|stopped| *stopped) => return,
+            () = stop(&mut stopped) => return,
         }
         while let Some((_, sent)) = shared.ask(|origin, now| origin.pop(now)) {
             shared.broadcast(&match sent {

@@ -1,7 +1,7 @@
 //! One WebSocket client: its bounded queue, its socket, and how the connection ends. Messages are
 //! handed on as they come; nothing here knows what is in them.
 
-use super::listen::Shared;
+use super::listen::{Shared, stop};
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -62,7 +62,7 @@ pub async fn serve(upgrade: Upgrade, shared: Arc<Shared>, mut stopped: watch::Re
     tokio::select! {
         _ = let_go => {}
         () = converse(&mut socket, &mut messages) => {}
-        _ = stopped.wait_for(|stopped| *stopped) => close(&mut socket, 1001, "the server stops").await,
+        () = stop(&mut stopped) => close(&mut socket, 1001, "the server stops").await,
     }
     shared.metrics.ws_clients.fetch_sub(1, Ordering::Relaxed);
 }
