@@ -5,21 +5,27 @@ use super::arguments::{Format, MAX_SPEED, ReportArguments, WorldArguments, durat
 use super::console::Console;
 use super::exit::Exit;
 use super::folder::Place;
+use super::judging::load_contract;
+use super::live_run::{self, LiveRun};
+use super::watch::Stop;
+use super::world::{self, Running, ServerSettings, TruthFile};
 use crate::model::Span;
 use clap::Args;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 const EXAMPLES: &str = "\
 Examples:
   cutover demo                                       PASS in about a minute
   cutover demo --fault value_mismatch:feature=positions,field=pnl,rate=0.02
-  cutover demo --fault connection_drop:at=20s --for 2m";
+  cutover demo --fault connection_drop:at=3m --for 24m --speed 24";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// How long to watch, in your time, not the world's
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration, default_value = "60s")]
+    /// How long to watch, in the world's time: 12m at speed 12 take a minute
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, default_value = "12m")]
     duration: Span,
     /// The world's clock, intervals and limits run this many times as fast
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=MAX_SPEED))]
@@ -35,7 +41,7 @@ pub struct Arguments {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Of the watcher's time.
+    /// Of the world's time.
     pub duration: Span,
     pub speed: u32,
     pub seed: u64,
@@ -68,6 +74,32 @@ impl Arguments {
 }
 
 pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
-    let _ = (settings, console);
-    anyhow::bail!("could not run the demo: this build has no reference server yet")
+    let mut contract = load_contract(None, false)?;
+    let served = ServerSettings {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        world: world::options(settings.seed, settings.accounts, settings.symbols),
+        faults: world::faults(&settings.faults)?,
+        speed: settings.speed,
+        truth: TruthFile::create(settings.truth.as_deref())?,
+    };
+    let runtime = live_run::runtime()?;
+    let recorded = runtime.block_on(async {
+        let server = Running::start(served).await?;
+        contract.rest.base_url = format!("http://{}", server.address);
+        contract.ws.url = format!("ws://{}/ws", server.address);
+        let run = LiveRun {
+            contract: Arc::new(contract),
+            stop: Stop::After(settings.duration),
+            speed: settings.speed,
+            seed: Some(settings.seed),
+            phases: Vec::new(),
+            record: settings.record,
+            place: settings.place,
+            format: settings.format,
+        };
+        let recorded = run.record(console).await;
+        server.end().await?;
+        recorded
+    })?;
+    recorded.finish(console)
 }

@@ -120,7 +120,7 @@ fn flags(contract: &Contract) -> Vec<(String, bool)> {
 
 /// Shows `true` once Ctrl-C (or a polite kill) asks to stop. A second Ctrl-C ends the program at once;
 /// what was recorded is on disk.
-fn stop_signal() -> watch::Receiver<bool> {
+pub fn stop_signal() -> watch::Receiver<bool> {
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(async move {
         asked_to_stop().await;

@@ -4,6 +4,8 @@
 use super::arguments::{MAX_SPEED, WorldArguments};
 use super::console::Console;
 use super::exit::Exit;
+use super::live_run;
+use super::world::{self, Running, ServerSettings, TruthFile};
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,7 +14,7 @@ const EXAMPLES: &str = "\
 Examples:
   cutover serve                                    REST and ws://127.0.0.1:8787/ws
   cutover serve --speed 10 --fault gap:feature=positions,rate=0.01 --truth truth.jsonl
-  cutover watch --speed 10 --for 1m                in another terminal";
+  cutover watch --speed 10 --for 10m               in another terminal";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -54,6 +56,21 @@ impl Arguments {
 }
 
 pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
-    let _ = (settings, console);
-    anyhow::bail!("could not serve: this build has no reference server yet")
+    let served = ServerSettings {
+        listen: settings.listen,
+        world: world::options(settings.seed, settings.accounts, settings.symbols),
+        faults: world::faults(&settings.faults)?,
+        speed: settings.speed,
+        truth: TruthFile::create(settings.truth.as_deref())?,
+    };
+    live_run::runtime()?.block_on(async {
+        let server = Running::start(served).await?;
+        let at = server.address;
+        console.result(format!("REST http://{at}/api/  WebSocket ws://{at}/ws\n").as_bytes())?;
+        console.note("Ctrl-C ends it");
+        // Only an end of the watch itself could fail here, and it has none before a stop.
+        let _ = live_run::stop_signal().wait_for(|stop| *stop).await;
+        server.end().await?;
+        Ok(Exit::Pass)
+    })
 }

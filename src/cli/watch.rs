@@ -26,7 +26,7 @@ pub struct Arguments {
     /// The contract; without it the built-in one
     #[arg(long, value_name = "FILE")]
     contract: Option<PathBuf>,
-    /// How long to watch, e.g. `90s`, `10m`, `6.5h`
+    /// How long to watch, e.g. `90s`, `10m`, `6.5h`; with --speed in the feeds' time
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, conflicts_with = "until")]
     duration: Option<Span>,
     /// When to stop: HH:MM or HH:MM:SS in UTC, or an instant in RFC 3339

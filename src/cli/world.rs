@@ -2,12 +2,17 @@
 //! and the ledger of what was injected. Must not inject anything itself.
 
 use super::exit::WrongUse;
-use crate::model::Timestamp;
 use crate::reference::{Fault, TruthEntry, WorldOptions};
+use crate::server::{Server, ServerOptions};
+use crate::source::Clock;
 use anyhow::Context;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 pub fn options(seed: u64, accounts: u32, symbols: u32) -> WorldOptions {
     WorldOptions { seed, accounts: accounts as usize, symbols: symbols as usize, ..WorldOptions::default() }
@@ -26,7 +31,7 @@ pub fn faults(typed: &[String]) -> anyhow::Result<Vec<Fault>> {
 pub struct TruthFile {
     path: PathBuf,
     file: BufWriter<File>,
-    failed: Option<std::io::Error>,
+    failed: Option<io::Error>,
 }
 
 impl TruthFile {
@@ -51,8 +56,59 @@ impl TruthFile {
     }
 }
 
-/// How long a fault-free or faulty session looks when none is named: any instant will do, but the same
-/// for all who share a seed.
-pub fn wall_clock() -> Timestamp {
-    crate::source::Clock::start(1).now()
+/// What the reference server is to serve.
+#[derive(Debug)]
+pub struct ServerSettings {
+    pub listen: SocketAddr,
+    pub world: WorldOptions,
+    pub faults: Vec<Fault>,
+    pub speed: u32,
+    pub truth: Option<TruthFile>,
+}
+
+/// A running reference server, and how to end it.
+#[derive(Debug)]
+pub struct Running {
+    pub address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+    truth: Arc<Mutex<Option<TruthFile>>>,
+}
+
+impl Running {
+    pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
+        let truth = Arc::new(Mutex::new(settings.truth));
+        let ledger = Arc::clone(&truth);
+        let options = ServerOptions {
+            listen: settings.listen,
+            world: settings.world,
+            faults: settings.faults,
+            speed: f64::from(settings.speed),
+            start: Clock::start(1).now(),
+            truth: Some(Box::new(move |entry: &TruthEntry| {
+                if let Some(truth) = ledger.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+                    truth.write(entry);
+                }
+            })),
+        };
+        let server = Server::bind(options).await.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => anyhow::Error::new(WrongUse(format!("--fault: {error}"))),
+            _ => anyhow::anyhow!("could not {error}"),
+        })?;
+        let address = server.address();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(server.run(async {
+            // Whoever drops the other end wants it stopped too.
+            let _ = stopped.await;
+        }));
+        Ok(Running { address, stop, task, truth })
+    }
+
+    pub async fn end(self) -> anyhow::Result<()> {
+        // A server that has ended by itself needs no stop.
+        let _ = self.stop.send(());
+        self.task.await.context("the reference server broke down")?;
+        let truth = self.truth.lock().unwrap_or_else(PoisonError::into_inner).take();
+        truth.map_or(Ok(()), TruthFile::finish)
+    }
 }
