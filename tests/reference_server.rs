@@ -217,7 +217,7 @@ async fn a_client_that_does_not_read_is_let_go_and_harms_nobody() {
     let mut reader = server.connect().await.unwrap();
     let reading = tokio::spawn(async move { while let Some(Ok(_)) = reader.next().await {} });
     within(async {
-        while !server.get("/metrics").await.1.contains("cutover_reference_ws_slow_clients_total 1") {
+        while server.get("/metrics").await.1.contains("cutover_reference_ws_slow_clients_total 0\n") {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })
