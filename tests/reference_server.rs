@@ -5,7 +5,7 @@
 #![cfg(feature = "io")]
 
 use cutover::model::{Class, Timestamp};
-use cutover::reference::{Fault, TruthEntry};
+use cutover::reference::{Fault, TruthEntry, WorldOptions};
 use cutover::server::{Server, ServerOptions};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
@@ -30,10 +30,15 @@ struct Running {
 
 impl Running {
     async fn start(speed: f64, faults: &[&str]) -> Running {
+        Running::start_world(speed, faults, WorldOptions::default()).await
+    }
+
+    async fn start_world(speed: f64, faults: &[&str], world: WorldOptions) -> Running {
         let start = Timestamp::parse_rfc3339("2025-12-19T14:30:00Z").unwrap();
         let (sender, truth) = mpsc::channel();
         let server = Server::bind(ServerOptions {
             speed,
+            world,
             faults: faults.iter().map(|text| Fault::parse(text).unwrap()).collect(),
             truth: Some(Box::new(move |entry| drop(sender.send(entry.clone())))),
             ..ServerOptions::new("127.0.0.1:0".parse().unwrap(), start)
@@ -202,6 +207,27 @@ async fn a_stalled_socket_stays_open_and_silent() {
     // Only what was on its way when the silence began.
     assert!(left < 100, "{left}");
     server.end().await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_let_go_and_harms_nobody() {
+    let world = WorldOptions { accounts: 20, positions: 100, ..WorldOptions::default() };
+    let server = Running::start_world(500.0, &[], world).await;
+    let stuck = server.connect().await.unwrap();
+    let mut reader = server.connect().await.unwrap();
+    let reading = tokio::spawn(async move { while let Some(Ok(_)) = reader.next().await {} });
+    within(async {
+        while server.get("/metrics").await.1.contains("cutover_reference_ws_slow_clients_total 0\n") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    let (_, metrics) = server.get("/metrics").await;
+    assert!(metrics.contains("cutover_reference_ws_connections_total 2"), "{metrics}");
+    assert!(!reading.is_finished());
+    drop(stuck);
+    server.end().await;
+    within(reading).await.unwrap();
 }
 
 #[tokio::test]

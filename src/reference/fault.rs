@@ -157,7 +157,7 @@ pub fn default_every(class: Class) -> u64 {
 pub fn default_lasting(class: Class, feature: Option<Feature>) -> Span {
     let market = feature == Some(Feature::MarketStatus);
     match class {
-        Class::ValueMismatch | Class::MissingRow | Class::ExtraRow if market => Span::from_secs(35),
+        Class::ValueMismatch if market => Span::from_secs(35),
         Class::MissingOnWs if market => Span::from_secs(45),
         Class::Frozen => feature.map_or(Span::ZERO, |feature| feature.interval() * 5),
         // A watcher that is started by hand shall still meet it.

@@ -65,6 +65,8 @@ struct KeptBar {
 
 /// Bars are kept as text this many minutes deep, a power of two.
 const BARS_KEPT: usize = 8;
+/// Ticks that one REST answer catches up with; more are due only where the world outruns the machine.
+const PREPARED_AT_ONCE: usize = 1000;
 /// Spare texts kept for reuse.
 const SPARE_KEPT: usize = 64;
 
@@ -123,7 +125,19 @@ impl Origin {
 
     /// The next thing that leaves by `now`, and when it left.
     pub fn pop(&mut self, now: Timestamp) -> Option<(Timestamp, Sent)> {
-        self.prepare(now);
+        // One tick at a time, and no more than it takes: where the world outruns the machine, a
+        // call must not take longer than the one before.
+        loop {
+            let due = self.schedule.peek().map_or(Timestamp::MAX, |Reverse((at, ..))| *at);
+            match self.pending.peek() {
+                Some(Reverse(pending)) if pending.at <= now && pending.at < due => break,
+                _ => {}
+            }
+            match self.next_tick(now) {
+                Some(tick) => self.tick(&tick),
+                None => break,
+            }
+        }
         if self.pending.peek()?.0.at > now {
             return None;
         }
@@ -149,9 +163,13 @@ impl Origin {
         if self.injector.refuses(now, &mut self.truth) { Err(503) } else { Ok(()) }
     }
 
-    /// Decides about everything that is due, so that both feeds know of it.
+    /// Decides about what is due, so that both feeds know of it.
     fn prepare(&mut self, now: Timestamp) {
-        while let Some(tick) = self.next_tick(now) {
+        if self.injector.is_idle() {
+            return;
+        }
+        for _ in 0..PREPARED_AT_ONCE {
+            let Some(tick) = self.next_tick(now) else { return };
             self.tick(&tick);
         }
     }

@@ -122,6 +122,8 @@ const UPGRADES_WAITING: usize = 64;
 const MOST_CONNECTIONS: usize = 1024;
 /// After an accept that failed (too many open files): try again soon, not at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Before the others get their turn: a world that outruns the machine must still be stopped.
+const SENT_AT_ONCE: usize = 256;
 /// Connections get this long to end in order.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
@@ -218,12 +220,14 @@ async fn send_messages(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) 
             () = tokio::time::sleep_until(next) => {}
             () = stop(&mut stopped) => return,
         }
-        while let Some((_, sent)) = shared.ask(|origin, now| origin.pop(now)) {
+        for _ in 0..SENT_AT_ONCE {
+            let Some((_, sent)) = shared.ask(|origin, now| origin.pop(now)) else { break };
             shared.broadcast(&match sent {
                 Sent::Message(text) | Sent::Cut(text) => Outgoing::Text(text.into()),
                 Sent::Close(code) => Outgoing::Close(code),
                 Sent::Stall => Outgoing::Stall,
             });
         }
+        tokio::task::yield_now().await;
     }
 }
