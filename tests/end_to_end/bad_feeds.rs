@@ -83,7 +83,8 @@ fn html_instead_of_json_is_a_failed_control() {
 fn a_body_over_the_limit_is_a_failed_control() {
     let rest = answering(Answer { status: "200 OK", kind: "application/json", body: " ".repeat(70_000) });
     let stream = reference(20);
-    let contract = contract(rest, stream.address).replacen("[rest]", "[rest]\nmax_body = \"64 KiB\"", 1);
+    let contract =
+        contract(rest, stream.address).replacen("\n[rest]\n", "\n[rest]\nmax_body = \"64 KiB\"\n", 1);
     let watched = watch(&contract, 20, "30s");
     control_failed(&watched, "65536");
 }
@@ -104,7 +105,9 @@ fn a_refused_login_ends_the_run_and_keeps_the_capture() {
 }
 
 fn with_login(rest: SocketAddr) -> String {
-    let login = r#"[rest]
-login = { path = "/login", json = { user = "watcher", password = "s3cr3t" } }"#;
-    contract(rest, silent()).replacen("[rest]", login, 1)
+    let login = r#"
+[rest]
+login = { path = "/login", json = { user = "watcher", password = "s3cr3t" } }
+"#;
+    contract(rest, silent()).replacen("\n[rest]\n", login, 1)
 }

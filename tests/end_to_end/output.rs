@@ -50,10 +50,10 @@ fn a_pipe_gets_no_escape_codes() {
 fn colour_is_given_where_it_is_asked_for() {
     let bench = Bench::new();
     let plain = replay(&bench, &[]).out;
-    let always = replay(&bench, &["--color", "always"]).out;
+    let (path, dir) = (bench.arg("session.jsonl"), bench.arg("report"));
+    let arguments = ["replay", &path, "--report-dir", &dir];
+    let always = run(&[&arguments[..], &["--color", "always"]].concat()).out;
     assert!(always.contains("\u{1b}[1;31mFAIL\u{1b}[0m"), "{always}");
-    let path = bench.arg("session.jsonl");
-    let arguments = ["replay", &path, "--report-dir", &bench.arg("report")];
     let no_color: Ran = cutover(&arguments).env("NO_COLOR", "1").output().unwrap().into();
     assert_eq!(no_color.out, plain);
 }

@@ -69,7 +69,7 @@ fn a_damaged_line_is_named_or_skipped_and_counted() {
     let skipped = replay(&bench, &[&damaged, "--skip-damaged"]);
     assert_eq!(skipped.code, code, "{}\n{}", skipped.out, skipped.err);
     assert!(skipped.out.contains("1 damaged line skipped"), "{}", skipped.out);
-    assert_eq!(bench.report("report").json()["damaged"], 1);
+    assert_eq!(bench.report("report").json()["damaged_lines"], 1);
 }
 
 #[test]
