@@ -20,7 +20,7 @@ pub mod replay;
 pub mod serve;
 pub mod simulate;
 pub mod watch;
-mod world;
+pub mod world;
 
 use arguments::{Cli, Command};
 use clap::Parser;

@@ -2,6 +2,7 @@
 //! how one typed word becomes a value. Must not open or run anything.
 
 use super::folder::Place;
+use super::world::WorldSettings;
 use super::{demo, init, replay, serve, simulate, watch};
 use crate::model::{Phase, Span, Timestamp};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -123,6 +124,18 @@ pub struct WorldArguments {
     /// Write each injected fault to this file as it happens (JSON lines)
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,
+}
+
+impl WorldArguments {
+    pub fn settings(self) -> WorldSettings {
+        WorldSettings {
+            seed: self.seed,
+            accounts: self.accounts,
+            symbols: self.symbols,
+            faults: self.faults,
+            truth: self.truth,
+        }
+    }
 }
 
 /// How many times as fast a world's clock may run.

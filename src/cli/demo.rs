@@ -8,7 +8,7 @@ use super::folder::Place;
 use super::judging::load_contract;
 use super::live_run::{self, LiveRun};
 use super::watch::Stop;
-use super::world::{self, Running, ServerSettings, TruthFile};
+use super::world::{Running, ServerSettings, TruthFile, WorldSettings};
 use crate::model::Span;
 use clap::Args;
 use std::net::SocketAddr;
@@ -44,12 +44,7 @@ pub struct Settings {
     /// Of the world's time.
     pub duration: Span,
     pub speed: u32,
-    pub seed: u64,
-    pub accounts: u32,
-    pub symbols: u32,
-    /// As typed: CLASS[:key=value,…].
-    pub faults: Vec<String>,
-    pub truth: Option<PathBuf>,
+    pub world: WorldSettings,
     /// `None`: into the report folder.
     pub record: Option<PathBuf>,
     pub place: Place,
@@ -61,11 +56,7 @@ impl Arguments {
         Settings {
             duration: self.duration,
             speed: self.speed,
-            seed: self.world.seed,
-            accounts: self.world.accounts,
-            symbols: self.world.symbols,
-            faults: self.world.faults,
-            truth: self.world.truth,
+            world: self.world.settings(),
             record: self.record,
             place: self.report.place(),
             format: self.report.format,
@@ -77,10 +68,10 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let mut contract = load_contract(None, false)?;
     let served = ServerSettings {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        world: world::options(settings.seed, settings.accounts, settings.symbols),
-        faults: world::faults(&settings.faults)?,
+        world: settings.world.options(),
+        faults: settings.world.faults()?,
         speed: settings.speed,
-        truth: TruthFile::create(settings.truth.as_deref())?,
+        truth: TruthFile::create(settings.world.truth.as_deref())?,
     };
     let runtime = live_run::runtime()?;
     let recorded = runtime.block_on(async {
@@ -91,7 +82,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
             contract: Arc::new(contract),
             stop: Stop::After(settings.duration),
             speed: settings.speed,
-            seed: Some(settings.seed),
+            seed: Some(settings.world.seed),
             phases: Vec::new(),
             record: settings.record,
             place: settings.place,

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What this program calls itself in captures and reports.
 pub const TOOL: &str = concat!("cutover ", env!("CARGO_PKG_VERSION"));
 
+#[allow(clippy::disallowed_methods, reason = "the one place where contracts are read")]
 /// The contract in a file, or the built-in one. `connects`: whether its variables must be set.
 pub fn load_contract(file: Option<&Path>, connects: bool) -> anyhow::Result<Contract> {
     let Some(path) = file else { return read_contract("built-in contract", BUILTIN, connects) };

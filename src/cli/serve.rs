@@ -5,10 +5,9 @@ use super::arguments::{MAX_SPEED, WorldArguments};
 use super::console::Console;
 use super::exit::Exit;
 use super::live_run;
-use super::world::{self, Running, ServerSettings, TruthFile};
+use super::world::{Running, ServerSettings, TruthFile, WorldSettings};
 use clap::Args;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,35 +32,22 @@ pub struct Arguments {
 pub struct Settings {
     pub listen: SocketAddr,
     pub speed: u32,
-    pub seed: u64,
-    pub accounts: u32,
-    pub symbols: u32,
-    /// As typed: CLASS[:key=value,…].
-    pub faults: Vec<String>,
-    pub truth: Option<PathBuf>,
+    pub world: WorldSettings,
 }
 
 impl Arguments {
     pub fn settings(self) -> Settings {
-        Settings {
-            listen: self.listen,
-            speed: self.speed,
-            seed: self.world.seed,
-            accounts: self.world.accounts,
-            symbols: self.world.symbols,
-            faults: self.world.faults,
-            truth: self.world.truth,
-        }
+        Settings { listen: self.listen, speed: self.speed, world: self.world.settings() }
     }
 }
 
 pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let served = ServerSettings {
         listen: settings.listen,
-        world: world::options(settings.seed, settings.accounts, settings.symbols),
-        faults: world::faults(&settings.faults)?,
+        world: settings.world.options(),
+        faults: settings.world.faults()?,
         speed: settings.speed,
-        truth: TruthFile::create(settings.truth.as_deref())?,
+        truth: TruthFile::create(settings.world.truth.as_deref())?,
     };
     live_run::runtime()?.block_on(async {
         let server = Running::start(served).await?;

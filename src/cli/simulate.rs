@@ -6,7 +6,7 @@ use super::console::Console;
 use super::exit::{Exit, WrongUse};
 use super::judging::{TOOL, load_contract};
 use super::recording;
-use super::world::{self, TruthFile};
+use super::world::{TruthFile, WorldSettings};
 use crate::capture::{VERSION, Writer, encode};
 use crate::contract::Contract;
 use crate::model::{Observation, Span, Start, Timestamp};
@@ -48,12 +48,7 @@ pub struct Settings {
     pub contract: Option<PathBuf>,
     pub from: Timestamp,
     pub duration: Span,
-    pub seed: u64,
-    pub accounts: u32,
-    pub symbols: u32,
-    /// As typed: CLASS[:key=value,…].
-    pub faults: Vec<String>,
-    pub truth: Option<PathBuf>,
+    pub world: WorldSettings,
 }
 
 impl Arguments {
@@ -63,11 +58,7 @@ impl Arguments {
             contract: self.contract,
             from: self.from,
             duration: self.duration,
-            seed: self.world.seed,
-            accounts: self.world.accounts,
-            symbols: self.world.symbols,
-            faults: self.world.faults,
-            truth: self.world.truth,
+            world: self.world.settings(),
         }
     }
 }
@@ -75,13 +66,13 @@ impl Arguments {
 pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let contract = load_contract(settings.contract.as_deref(), false)?;
     let mut options = SimulationOptions::new(settings.from, settings.duration);
-    options.world = world::options(settings.seed, settings.accounts, settings.symbols);
-    options.faults = world::faults(&settings.faults)?;
+    options.world = settings.world.options();
+    options.faults = settings.world.faults()?;
     options.polls = polls(&contract);
-    options.seed = settings.seed;
+    options.seed = settings.world.seed;
     options.start = start(&contract);
     let simulation = Simulation::new(options).map_err(|error| WrongUse(format!("--fault: {error}")))?;
-    let mut truth = TruthFile::create(settings.truth.as_deref())?;
+    let mut truth = TruthFile::create(settings.world.truth.as_deref())?;
     let mut recording = Recording::new(recording::create(&settings.out)?);
     simulation.run(
         |observation| recording.append(observation),

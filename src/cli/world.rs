@@ -14,16 +14,34 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub fn options(seed: u64, accounts: u32, symbols: u32) -> WorldOptions {
-    WorldOptions { seed, accounts: accounts as usize, symbols: symbols as usize, ..WorldOptions::default() }
+/// The world that was asked for, as typed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorldSettings {
+    pub seed: u64,
+    pub accounts: u32,
+    pub symbols: u32,
+    /// CLASS[:key=value,…].
+    pub faults: Vec<String>,
+    pub truth: Option<PathBuf>,
 }
 
-/// Faults as typed, before any work is done.
-pub fn faults(typed: &[String]) -> anyhow::Result<Vec<Fault>> {
-    typed
-        .iter()
-        .map(|text| Fault::parse(text).map_err(|error| WrongUse(format!("--fault {text}: {error}")).into()))
-        .collect()
+impl WorldSettings {
+    pub fn options(&self) -> WorldOptions {
+        WorldOptions {
+            seed: self.seed,
+            accounts: self.accounts as usize,
+            symbols: self.symbols as usize,
+            ..WorldOptions::default()
+        }
+    }
+
+    /// Faults, read before any work is done.
+    pub fn faults(&self) -> anyhow::Result<Vec<Fault>> {
+        let parse = |text: &String| {
+            Fault::parse(text).map_err(|error| WrongUse(format!("--fault {text}: {error}")).into())
+        };
+        self.faults.iter().map(parse).collect()
+    }
 }
 
 /// `--truth FILE`: a line for each fault as it happens.
@@ -35,6 +53,7 @@ pub struct TruthFile {
 }
 
 impl TruthFile {
+    #[allow(clippy::disallowed_methods, reason = "the one place where ledgers are created")]
     pub fn create(path: Option<&Path>) -> anyhow::Result<Option<TruthFile>> {
         let Some(path) = path else { return Ok(None) };
         let file = File::create(path)

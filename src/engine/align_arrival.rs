@@ -1,6 +1,7 @@
 //! Alignment `arrival` (SPEC §5.3): no shared event time, so a REST snapshot, formed somewhere while
 //! its request was under way, is held against the messages that lived then.
 
+use super::align_time::Sight;
 use super::compare::{Broken, Difference, Extent, Instants, Remarks, Side};
 use super::content::Content;
 use super::context::{Context, Pairing, Remark, Task};
@@ -117,9 +118,10 @@ impl ArrivalState {
         }
     }
 
-    pub fn on_rest(&mut self, cx: &mut Context<'_>, answer: Answer<'_>, remarks: &mut Vec<Remark>) -> bool {
+    pub fn on_rest(&mut self, cx: &mut Context<'_>, answer: Answer<'_>, remarks: &mut Vec<Remark>) -> Sight {
         let Answer { label, sent, received, content, absent_before } = answer;
         let changed = self.note_rest(cx, sent, content, absent_before);
+        let sight = if changed { Sight::Fresh } else { Sight::Again };
         let mut broken = if changed { cx.broken(content) } else { Vec::new() };
         let (version, other_sent) = self.rest.as_ref().map_or((0, None), |r| (r.version, r.other_sent));
         let number = self.next_poll;
@@ -148,7 +150,7 @@ impl ArrivalState {
                     received,
                 );
                 self.matched(cx, received, noted, remarks);
-                return changed;
+                return sight;
             }
         }
         let open = cx.link.up_since();
@@ -157,7 +159,7 @@ impl ArrivalState {
         let pending =
             Pending { number, sent, received, open, version, other_sent, content, broken, follower: None };
         self.pending.push(pending);
-        changed
+        sight
     }
 
     /// Keeps REST's present content; whether it is new.

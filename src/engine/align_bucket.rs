@@ -1,7 +1,7 @@
 //! Alignment `bucket` (SPEC §5.4): the event time names a bucket (a bar's minute), and both sides may
 //! show it while it forms. A bucket is judged once, a settle after REST first showed a later one.
 
-use super::align_time::{Poll, Seen, both_broken};
+use super::align_time::{Poll, Seen, Sight, both_broken};
 use super::compare::{Broken, Extent, Instants, Side, same_content};
 use super::content::Content;
 use super::context::{Context, Pairing, Remark, Task};
@@ -119,11 +119,10 @@ impl BucketState {
             && bucket.ws_last.is_some_and(|(last, _)| (at - last).0 * 2 < cx.pace.interval.0)
     }
 
-    /// Whether REST has not shown the bucket before. `sight` is false for what it shows again.
-    pub fn on_rest(&mut self, cx: &mut Context<'_>, seen: Seen<'_>, poll: Poll) -> bool {
+    pub fn on_rest(&mut self, cx: &mut Context<'_>, seen: Seen<'_>, poll: Poll) -> Sight {
         let Seen { label, event, content } = seen;
         if self.is_forgotten(event) {
-            return false;
+            return Sight::Again;
         }
         match &mut self.first_answer {
             None => self.first_answer = Some((poll.received, event)),
@@ -156,7 +155,11 @@ impl BucketState {
             self.revised(cx, label, event, poll.received, Side::Rest);
         }
         self.newest_on_rest = self.newest_on_rest.max(Some(event));
-        fresh
+        match (fresh, changed) {
+            (true, _) => Sight::Fresh,
+            (false, true) => Sight::Changed,
+            (false, false) => Sight::Again,
+        }
     }
 
     /// An answer is read whole: buckets that a later one has now passed get their deadline.

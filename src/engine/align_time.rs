@@ -13,6 +13,9 @@ const SHOWN: usize = 8;
 /// and what REST shows of them is not judged.
 const KEPT: usize = 4_096;
 
+/// Forgotten versions whose memory is kept for new ones.
+const SPARE: usize = 2;
+
 #[derive(Debug, Default)]
 pub struct TimeState {
     versions: VecDeque<Version>,
@@ -21,6 +24,8 @@ pub struct TimeState {
     /// Versions up to this event time may have been forgotten.
     forgotten: Option<Timestamp>,
     shown: VecDeque<Shown>,
+    /// Memory of forgotten versions, for the next ones.
+    spare: Vec<Content>,
     pending: Vec<Pending>,
     stale: Vec<Stale>,
     next: u64,
@@ -70,6 +75,25 @@ pub struct Seen<'s> {
     pub content: &'s Content,
 }
 
+/// What a REST record was to its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// A version that REST had not shown.
+    Fresh,
+    /// Fresh, and letter by letter what the WebSocket had said before.
+    Heard,
+    /// A version shown before, with another content.
+    Changed,
+    /// Nothing new.
+    Again,
+}
+
+impl Sight {
+    pub fn is_fresh(self) -> bool {
+        matches!(self, Sight::Fresh | Sight::Heard)
+    }
+}
+
 /// When a poll was sent and answered, and the poll before it where that did not show the stream.
 #[derive(Debug, Clone, Copy)]
 pub struct Poll {
@@ -109,7 +133,9 @@ impl TimeState {
             cx.counts.freshness.add(pending.received - at);
             both_broken(cx, label, &mut pending.broken, &mut broken, &[], event, at);
         }
-        let content = content.clone();
+        let mut kept = self.spare.pop().unwrap_or_default();
+        kept.clone_from(content);
+        let content = kept;
         self.versions.push_back(Version { event, first: at, last: at, content, broken });
         self.forget(cx, label, at);
     }
@@ -120,12 +146,12 @@ impl TimeState {
         seen: Seen<'_>,
         poll: Poll,
         remarks: &mut Vec<Remark>,
-    ) -> bool {
+    ) -> Sight {
         let Seen { label, event, content } = seen;
         self.look_for_stale(cx, event, poll);
         if let Some(shown) = self.shown.iter_mut().find(|s| s.event == event) {
             shown.sent = poll.sent;
-            return false;
+            return Sight::Again;
         }
         let older =
             self.shown.iter().filter(|s| s.event < event).map(|s| s.sent).max().max(poll.absent_before);
@@ -134,7 +160,11 @@ impl TimeState {
             self.shown.pop_front();
         }
         let tolerance = cx.feature.time_tolerance;
-        let mut broken = cx.broken(content);
+        // What the WebSocket said letter by letter has been looked at already.
+        let heard = cx.rules.same_shape
+            && self.versions.iter().any(|v| v.event == event && v.content.same_text(content));
+        let mut broken = if heard { Vec::new() } else { cx.broken(content) };
+        let sight = if heard { Sight::Heard } else { Sight::Fresh };
         for version in self.versions.iter_mut().filter(|v| (v.event - event).abs() <= tolerance) {
             let instants = Instants { rest_sent: poll.sent, rest_received: poll.received, ws: version.first };
             let (differences, noted) = cx.compare(content, &version.content, instants, Extent::Whole);
@@ -142,7 +172,7 @@ impl TimeState {
                 cx.count_pair(poll.received, noted, true, remarks);
                 cx.counts.freshness.add(poll.received - version.first);
                 both_broken(cx, label, &mut broken, &mut version.broken, &[], event, poll.received);
-                return true;
+                return sight;
             }
         }
         let number = self.next;
@@ -157,7 +187,7 @@ impl TimeState {
             content: content.clone(),
             broken,
         });
-        true
+        sight
     }
 
     pub fn judge(&mut self, cx: &mut Context<'_>, label: &Arc<str>, number: u64, remarks: &mut Vec<Remark>) {
@@ -257,6 +287,9 @@ impl TimeState {
                 self.forgotten = self.forgotten.max(Some(version.event));
                 let event = Some(version.event);
                 cx.report_broken(label, Side::Ws, &mut version.broken, &[], event, version.first);
+                if self.spare.len() < SPARE {
+                    self.spare.push(version.content);
+                }
             }
         }
     }

@@ -79,7 +79,7 @@ pub struct Arrived {
     pub silences: Vec<Silence>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct CadenceState {
     pub ticks: u64,
     last: Option<Tick>,
@@ -88,19 +88,6 @@ pub struct CadenceState {
     slope: Slope,
     /// Δ − kP of steps, for k = 1 and for each greater k met.
     residuals: Vec<(i64, Histogram)>,
-}
-
-impl Default for CadenceState {
-    fn default() -> CadenceState {
-        CadenceState {
-            ticks: 0,
-            last: None,
-            index: 0,
-            segment: Segment::default(),
-            slope: Slope::default(),
-            residuals: Vec::new(),
-        }
-    }
 }
 
 impl CadenceState {
@@ -132,8 +119,7 @@ impl CadenceState {
         match self.last {
             Some(last) if last.segment == tick.segment => {
                 let step = (tick.at - last.at).0;
-                let k = ((2 * i128::from(step) + i128::from(pace.interval.0))
-                    / (2 * i128::from(pace.interval.0))) as i64;
+                let k = steps(step, pace.interval);
                 self.index += k;
                 self.segment.add(self.index, tick.at);
                 self.residual(k, Span(step - k * pace.interval.0), pace);
@@ -258,6 +244,12 @@ impl CadenceState {
     }
 }
 
+/// How many intervals a step is, half up. Steps beyond a century are as good as one.
+fn steps(step: i64, interval: Span) -> i64 {
+    let step = step.clamp(0, i64::MAX / 4);
+    (2 * step + interval.0) / (2 * interval.0)
+}
+
 /// REST's own event times, so that "same interval" is judged against what REST really does.
 #[derive(Debug, Default)]
 pub struct EventPace {
@@ -276,7 +268,7 @@ impl EventPace {
             if step <= 0 {
                 return;
             }
-            let k = ((2 * i128::from(step) + i128::from(interval.0)) / (2 * i128::from(interval.0))) as i64;
+            let k = steps(step, interval);
             if k == 0 {
                 return;
             }

@@ -7,7 +7,6 @@ use crate::contract::{Contract, Feature, Field, FieldType, Forming, Invariant, T
 use crate::model::json::{Kind, scalar};
 use crate::model::value::{Number, parse_instant};
 use crate::model::{Class, Span, Timestamp};
-use std::borrow::Cow;
 
 /// What a feature's fields mean, ready for comparing.
 #[derive(Debug)]
@@ -86,6 +85,8 @@ pub struct Remarks {
     pub type_differs: Vec<(String, String, String)>,
     /// Columns compared (rows: after the record's columns), once per value.
     pub compared: Vec<usize>,
+    /// Instead: the same text on both sides, so all columns are equal, with so many rows.
+    pub same_text: Option<u64>,
 }
 
 /// How much of a bucket may be compared.
@@ -181,6 +182,7 @@ impl Rule {
             FieldType::Decimal | FieldType::Countdown => {
                 kind != Kind::Bool && Number::parse(&scalar(raw)).is_some()
             }
+            FieldType::Integer if kind == Kind::Number && raw.bytes().all(|b| b.is_ascii_digit()) => true,
             FieldType::Integer => {
                 kind != Kind::Bool && Number::parse(&scalar(raw)).is_some_and(|n| n.is_integral())
             }
@@ -292,12 +294,7 @@ pub fn compare(
 ) -> Vec<Difference> {
     let mut differences = Vec::new();
     if rules.same_shape && rest.same_text(ws) {
-        remarks.compared.extend((0..rules.columns.len()).filter(|&c| rules.columns[c].compared));
-        let rows = rules.columns.len();
-        for _ in 0..rest.rows() {
-            let compared = (0..rules.row_columns.len()).filter(|&c| rules.row_columns[c].compared);
-            remarks.compared.extend(compared.map(|c| rows + c));
-        }
+        remarks.same_text = Some(rest.rows() as u64);
         return differences;
     }
     let mut cell = |rule: &Rule, column: usize, rows: Option<(usize, usize)>, row: &dyn Fn() -> String| {
@@ -486,7 +483,7 @@ fn equal(rule: &Rule, rest: (Kind, &str), ws: (Kind, &str), at: Instants, extent
     }
 }
 
-fn boolean(text: &Cow<'_, str>) -> Option<bool> {
+fn boolean(text: &str) -> Option<bool> {
     text.parse().ok()
 }
 

@@ -6,7 +6,7 @@ use crate::model::json::{Kind, Slot};
 use std::borrow::Cow;
 
 /// A record cut out of a body, with what came from outside it appended.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Content {
     text: String,
     /// The columns, then the rows' columns row by row.
@@ -15,6 +15,24 @@ pub struct Content {
     row_columns: u32,
     record_len: u32,
     pub rows_kind: Kind,
+}
+
+impl Clone for Content {
+    fn clone(&self) -> Content {
+        let mut copy = Content::default();
+        copy.clone_from(self);
+        copy
+    }
+
+    /// Copies into the memory that is there already: streams do this with every message.
+    fn clone_from(&mut self, other: &Content) {
+        self.text.clone_from(&other.text);
+        self.slots.clone_from(&other.slots);
+        self.columns = other.columns;
+        self.row_columns = other.row_columns;
+        self.record_len = other.record_len;
+        self.rows_kind = other.rows_kind;
+    }
 }
 
 impl Content {

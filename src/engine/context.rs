@@ -92,7 +92,7 @@ pub struct Counts {
 
 impl Counts {
     pub fn new(fields: usize, interval: Span) -> Counts {
-        let resolution = Span((interval.0 / 10_000).clamp(1_000, 10_000_000));
+        let resolution = Span((interval.0 / 1_000).clamp(1_000, 10_000_000));
         Counts {
             pairs: 0,
             matched: 0,
@@ -209,6 +209,13 @@ impl Context<'_> {
         self.counts.pair(at, equal);
         for column in remarks.compared {
             self.counts.fields[column].0 += 1;
+        }
+        if let Some(rows) = remarks.same_text {
+            let columns = self.rules.columns.iter().map(|rule| (rule, 1));
+            let all = columns.chain(self.rules.row_columns.iter().map(|rule| (rule, rows)));
+            for ((rule, times), count) in all.zip(&mut self.counts.fields) {
+                count.0 += if rule.compared { times } else { 0 };
+            }
         }
         for (field, rest, ws) in remarks.type_differs {
             remark(kept, Class::TypeDiffers, &field, at, || (rest, ws));

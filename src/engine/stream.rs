@@ -3,7 +3,7 @@
 
 use super::align_arrival::{Answer, ArrivalState};
 use super::align_bucket::{BucketState, BucketTick};
-use super::align_time::{Poll, Seen, TimeState};
+use super::align_time::{Poll, Seen, Sight, TimeState};
 use super::cadence::{CadenceState, EventPace, SegmentId, Silence, SilenceKind, Tick, VersionId};
 use super::compare::{self, Issue, Side, same_content};
 use super::content::Content;
@@ -63,7 +63,8 @@ pub struct Stream {
     newest_event: Option<Timestamp>,
     last_epoch: Option<u32>,
     issues_ws: Vec<Issue>,
-    last_rest: Option<Content>,
+    /// The last REST record without an event time.
+    untimed: Option<Content>,
     last_tick: Option<Timestamp>,
 }
 
@@ -153,7 +154,7 @@ impl Stream {
             newest_event: None,
             last_epoch: None,
             issues_ws: Vec::new(),
-            last_rest: None,
+            untimed: None,
             last_tick: None,
         }
     }
@@ -441,28 +442,29 @@ impl Stream {
         let first_answer = self.rest_first.is_none_or(|first| first == poll.received);
         self.rest_first.get_or_insert(poll.received);
         self.rest_last = Some((poll.sent, poll.received));
-        self.inspect_rest(cx, event, content, poll.received);
-        let label = self.label.clone();
-        let fresh = match (&mut self.align, event) {
+        let Stream { label, align, remarks, .. } = self;
+        let sight = match (align, event) {
             (AlignState::Arrival(state), _) => {
-                let answer = Answer {
-                    label: &label,
-                    sent: poll.sent,
-                    received: poll.received,
-                    content,
-                    absent_before: poll.absent_before,
-                };
-                state.on_rest(cx, answer, &mut self.remarks)
+                let Poll { sent, received, absent_before } = poll;
+                state.on_rest(cx, Answer { label, sent, received, content, absent_before }, remarks)
             }
             (AlignState::Time(state), Some(event)) => {
-                state.on_rest(cx, Seen { label: &label, event, content }, poll, &mut self.remarks)
+                state.on_rest(cx, Seen { label, event, content }, poll, remarks)
             }
             (AlignState::Bucket(state), Some(event)) => {
-                state.on_rest(cx, Seen { label: &label, event, content }, poll)
+                state.on_rest(cx, Seen { label, event, content }, poll)
             }
-            (_, None) => false,
+            // Without its event time it cannot be aligned; that is told once for each content.
+            (_, None) if self.untimed.as_ref().is_some_and(|last| last.same_text(content)) => Sight::Again,
+            (_, None) => {
+                self.untimed.get_or_insert_default().clone_from(content);
+                Sight::Changed
+            }
         };
-        if fresh {
+        if matches!(sight, Sight::Fresh | Sight::Changed) {
+            self.inspect_rest(cx, event, content, poll.received);
+        }
+        if sight.is_fresh() {
             self.rest_versions += 1;
             if let Some(event) = event {
                 self.event_pace.version(event, cx.pace.interval);
@@ -482,6 +484,7 @@ impl Stream {
         }
     }
 
+    /// REST's own faults are warnings.
     fn inspect_rest(
         &mut self,
         cx: &mut Context<'_>,
@@ -489,9 +492,6 @@ impl Stream {
         content: &Content,
         at: Timestamp,
     ) {
-        if self.last_rest.as_ref().is_some_and(|last| last.same_text(content)) {
-            return;
-        }
         for issue in compare::inspect(cx.rules, content, Side::Rest, at) {
             let mut draft = Draft::new(issue.class, &self.label, at);
             draft.row = issue.row;
@@ -502,7 +502,6 @@ impl Stream {
             draft.detail = "on REST".into();
             cx.ledger.add(cx.index, draft, || (content.record().to_string(), String::new()));
         }
-        self.last_rest.get_or_insert_default().clone_from(content);
     }
 
     /// A version that REST had not shown: within a step between ticks it shows that one was missed.
@@ -727,6 +726,6 @@ impl Stream {
         self.last_event = None;
         self.newest_event = None;
         self.last_epoch = None;
-        self.last_rest = None;
+        self.untimed = None;
     }
 }

@@ -243,6 +243,7 @@ impl<'t> Scanner<'t> {
         let mut i = self.pos + 1;
         let mut escaped = false;
         loop {
+            i += plain_prefix(&self.bytes[i.min(self.bytes.len())..]);
             match self.bytes.get(i) {
                 Some(b'"') => {
                     self.pos = i + 1;
@@ -346,6 +347,30 @@ impl<'t> Scanner<'t> {
             }
         }
     }
+}
+
+/// How many bytes, in steps of eight, hold neither a quote nor a backslash nor a control code.
+#[inline]
+fn plain_prefix(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let mut plain = 0;
+    while let Some(chunk) = bytes.get(plain..plain + 8) {
+        let mut word = [0; 8];
+        word.copy_from_slice(chunk);
+        let word = u64::from_le_bytes(word);
+        // A byte that is zero after the exclusive or is the one looked for; see Warren, Hacker's
+        // Delight, 6-1. The last term finds bytes below 0x20.
+        let zero = |w: u64| w.wrapping_sub(ONES) & !w & HIGHS;
+        let stop = zero(word ^ (ONES * 0x22))
+            | zero(word ^ (ONES * 0x5c))
+            | (word.wrapping_sub(ONES * 0x20) & !word & HIGHS);
+        if stop != 0 {
+            return plain + (stop.trailing_zeros() / 8) as usize;
+        }
+        plain += 8;
+    }
+    plain
 }
 
 /// Which of the open levels are objects: a stack of bits, on the heap only beyond 64 levels.
