@@ -78,7 +78,7 @@ impl LiveRun {
             judging: Judging::new(Arc::clone(&self.contract), report),
             live: Some(Live::start(console, now, ends)),
         };
-        let stop = stop_signal();
+        let stop = stop_signal(console);
         let ended = run(settings, self.contract, Writer::new(capture), &mut judge, stop).await;
         if let Some(live) = judge.live.take() {
             live.finish();
@@ -133,10 +133,12 @@ fn flags(contract: &Contract) -> Vec<(String, bool)> {
 
 /// Shows `true` once Ctrl-C (or a polite kill) asks to stop. A second Ctrl-C ends the program at once;
 /// what was recorded is on disk.
-pub fn stop_signal() -> watch::Receiver<bool> {
+pub fn stop_signal(console: &Console) -> watch::Receiver<bool> {
     let (stop, stopped) = watch::channel(false);
+    let console = console.clone();
     tokio::spawn(async move {
         asked_to_stop().await;
+        console.note("ending in order; Ctrl-C again ends at once");
         stop.send_replace(true);
         asked_to_stop().await;
         std::process::exit(Exit::Unable as i32);

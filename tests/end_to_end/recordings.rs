@@ -139,7 +139,7 @@ fn a_report_folder_that_takes_no_files_stops_a_run_at_its_start() {
     let contract = bench.contract(nobody(), nobody());
     for place in ["--reports", "--report-dir"] {
         let ran = run(&["watch", "--contract", &contract, place, &file]);
-        refused(&ran, 4, &[&file, "--reports"]);
+        refused(&ran, 4, &[&file, "--reports", "not a directory"]);
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), "not a folder");
 }
