@@ -125,7 +125,9 @@ fn contract(settings: &Settings, first: &Recording) -> anyhow::Result<(Contract,
             let mut contract =
                 read_contract(&name, &start.contract, false).map_err(|e| anyhow::anyhow!("{e}"))?;
             // The digest is over the file as it was, before credentials were masked.
-            contract.sha256.clone_from(&start.contract_sha256);
+            if !start.contract_sha256.is_empty() {
+                contract.sha256.clone_from(&start.contract_sha256);
+            }
             contract
         }
         _ => load_contract(None, false)?,
