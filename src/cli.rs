@@ -11,6 +11,7 @@ pub mod judging;
 pub mod live;
 pub mod live_run;
 pub mod logging;
+pub mod recording;
 pub mod results;
 
 pub mod demo;

@@ -499,7 +499,7 @@ impl Engine {
                 pairs: f.counts.pairs,
                 age: now.zip(f.last_message).map(|(now, last)| now - last),
                 interval: self.contract.features[i].interval,
-                drift: None,
+                drift: f.worst_drift(),
                 mismatches: f.counts.mismatched,
                 findings_fail: failing,
                 failed: failing > 0,

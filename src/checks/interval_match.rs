@@ -22,6 +22,12 @@ pub const CHECK: Check = Check {
     judge,
 };
 
+/// `+5.00`, `-0.21`; what rounds to nothing has no sign.
+fn signed(percent: f64) -> String {
+    let text = format!("{percent:+.2}");
+    if text.ends_with("0.00") && text.len() == 5 { "0.00".into() } else { text }
+}
+
 fn judge(view: &View<'_>, check: &Check) -> Judged {
     let (first, last) = span_of_messages(view);
     let spec = &view.feature.spec;
@@ -53,8 +59,9 @@ fn judge(view: &View<'_>, check: &Check) -> Judged {
     let observed = match (worst, jitter) {
         (Some((stream, period, drift)), Some(jitter)) => {
             format!(
-                "drift {:+.2} % ({period}, {}), jitter p95 {:.1} %",
-                drift * 100.0,
+                "drift {} % ({}, {}), jitter p95 {:.1} %",
+                signed(drift * 100.0),
+                period.estimate_of(spec.feature.interval),
                 stream.label,
                 jitter.0 as f64 / spec.feature.interval.0 as f64 * 100.0
             )
@@ -69,5 +76,17 @@ fn judge(view: &View<'_>, check: &Check) -> Judged {
         note: notes(&[&lacking, &min.exempt_note()]),
         first,
         last,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn nothing_has_no_sign() {
+        for (percent, told) in
+            [(-0.001, "0.00"), (0.0, "0.00"), (-0.21, "-0.21"), (5.0, "+5.00"), (10.0, "+10.00")]
+        {
+            assert_eq!(super::signed(percent), told);
+        }
     }
 }

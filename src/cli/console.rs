@@ -34,7 +34,7 @@ impl Console {
             quiet: global.quiet,
             colour_out: colours(global.color, out, variable),
             colour_err: colours(global.color, err, variable),
-            columns: columns(out, variable),
+            columns: columns(out.then(terminal_columns).flatten(), out, variable),
             live: err,
             progress: MultiProgress::with_draw_target(target),
         }
@@ -107,8 +107,14 @@ fn colours(choice: ColorChoice, terminal: bool, variable: impl Fn(&str) -> Optio
     }
 }
 
-fn columns(terminal: bool, variable: impl Fn(&str) -> Option<String>) -> usize {
-    match variable("COLUMNS").and_then(|value| value.parse().ok()) {
+/// How wide the terminal on stdout says it is.
+fn terminal_columns() -> Option<usize> {
+    console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns))
+}
+
+/// COLUMNS wins, because it was set by hand or by the shell; then the terminal's own word.
+fn columns(measured: Option<usize>, terminal: bool, variable: impl Fn(&str) -> Option<String>) -> usize {
+    match variable("COLUMNS").and_then(|value| value.parse().ok()).or(measured) {
         Some(columns) if columns > 0 => columns,
         _ if terminal => DEFAULT_COLUMNS,
         _ => PIPE_COLUMNS,
@@ -136,10 +142,12 @@ mod tests {
     #[test]
     fn the_width_is_told_or_safe() {
         let told = |value: &'static str| move |name: &str| (name == "COLUMNS").then(|| value.to_string());
-        assert_eq!(columns(true, told("132")), 132);
-        assert_eq!(columns(true, told("wide")), 80);
-        assert_eq!(columns(true, told("0")), 80);
-        assert_eq!(columns(false, |_| None), 120);
+        assert_eq!(columns(Some(160), true, told("132")), 132);
+        assert_eq!(columns(Some(160), true, told("wide")), 160);
+        assert_eq!(columns(Some(0), true, |_| None), 80);
+        assert_eq!(columns(None, true, told("wide")), 80);
+        assert_eq!(columns(None, true, told("0")), 80);
+        assert_eq!(columns(None, false, |_| None), 120);
     }
 
     #[test]

@@ -22,6 +22,8 @@ const COLUMNS: usize = 79;
 pub struct Live {
     view: View,
     colour: bool,
+    began: Timestamp,
+    ends: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -32,7 +34,7 @@ enum View {
 }
 
 impl Live {
-    pub fn start(console: &Console) -> Live {
+    pub fn start(console: &Console, began: Timestamp, ends: Option<Timestamp>) -> Live {
         let view = match (console.quiet, console.live) {
             (true, _) => View::Silent,
             (false, false) => View::Lines { console: console.clone(), next: Instant::now() + PLAIN_EVERY },
@@ -42,10 +44,11 @@ impl Live {
                 features: Vec::new(),
             },
         };
-        Live { view, colour: console.colour_err }
+        Live { view, colour: console.colour_err, began, ends }
     }
 
-    pub fn update(&mut self, progress: &Progress) {
+    pub fn update(&mut self, progress: &Progress, now: Timestamp) {
+        let elapsed = elapsed(self.began, now, self.ends);
         match &mut self.view {
             View::Silent => {}
             View::Lines { console, next } => {
@@ -63,7 +66,7 @@ impl Live {
                 for (bar, feature) in features.iter().zip(&progress.features) {
                     bar.set_message(feature_line(feature, self.colour));
                 }
-                connection.set_message(connection_line(progress, self.colour));
+                connection.set_message(connection_line(progress, &elapsed, self.colour));
             }
         }
     }
@@ -104,15 +107,32 @@ fn feature_line(feature: &FeatureProgress, colour: bool) -> String {
     page.finish()
 }
 
-fn connection_line(progress: &Progress, colour: bool) -> String {
+fn connection_line(progress: &Progress, elapsed: &str, colour: bool) -> String {
     let mut page = Page::new(colour);
     let (state, tone) = connection(progress);
-    page.put(tone, &state);
+    page.plain(&format!("     {elapsed}  ")).put(tone, &state);
     if let Some(finding) = &progress.last_finding {
-        let room = COLUMNS.saturating_sub(width(&state) + 8);
+        let room = COLUMNS.saturating_sub(width(elapsed) + width(&state) + 15);
         page.plain(", last: ").plain(&shortened(&clean(finding), room));
     }
     page.finish()
+}
+
+/// `3:12 of 10:00`, in the feeds' time; without an end `3:12`.
+fn elapsed(began: Timestamp, now: Timestamp, ends: Option<Timestamp>) -> String {
+    let so_far = now - began;
+    match ends.map(|ends| ends - began) {
+        // The last polls are waited for after the end.
+        Some(whole) => format!("{} of {}", stopwatch(so_far.min(whole)), stopwatch(whole)),
+        None => stopwatch(so_far),
+    }
+}
+
+/// `0:07`, `12:30`, `6:30:00`.
+fn stopwatch(span: Span) -> String {
+    let seconds = span.0.max(0) / 1_000_000_000;
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
 fn connection(progress: &Progress) -> (String, Style) {
@@ -217,14 +237,21 @@ mod tests {
     #[test]
     fn the_connection_is_said_without_colour() {
         let mut progress = progress();
-        assert_eq!(connection_line(&progress, false), "connected");
+        assert_eq!(connection_line(&progress, "0:07", false), "     0:07  connected");
         (progress.opens, progress.last_finding) = (3, Some("gap in positions ".repeat(20)));
-        let line = connection_line(&progress, false);
-        assert!(
-            line.starts_with("connected, opened 3 times, last: gap in positions") && width(&line) <= COLUMNS
-        );
+        let line = connection_line(&progress, "0:07 of 6:30:00", false);
+        let begin = "     0:07 of 6:30:00  connected, opened 3 times, last: gap in positions";
+        assert!(line.starts_with(begin) && width(&line) <= COLUMNS, "{line}");
         progress.connected = false;
-        assert!(connection_line(&progress, false).starts_with("NOT CONNECTED"));
+        assert!(connection_line(&progress, "0:07", false).starts_with("     0:07  NOT CONNECTED"));
+    }
+
+    #[test]
+    fn the_time_is_told_as_on_a_stopwatch() {
+        let at = |seconds| Timestamp(Span::from_secs(seconds).0);
+        assert_eq!(elapsed(at(0), at(192), Some(at(600))), "3:12 of 10:00");
+        assert_eq!(elapsed(at(0), at(601), Some(at(600))), "10:00 of 10:00");
+        assert_eq!(elapsed(at(5), at(3 * 3600 + 12), None), "3:00:07");
     }
 
     #[test]
@@ -241,14 +268,14 @@ mod tests {
     fn look_at_the_view() {
         use crate::cli::arguments::{ColorChoice, Global};
         let console = Console::open(&Global { quiet: false, verbose: 0, color: ColorChoice::Auto });
-        let mut live = Live::start(&console);
+        let mut live = Live::start(&console, Timestamp(0), None);
         let mut progress = progress();
         progress.features.push(FeatureProgress { name: "positions".into(), failed: true, ..feature() });
         for i in 0..30 {
             progress.features[0].messages += i;
             progress.last_finding =
                 Some(format!("value_mismatch in positions, number {i} {}", "x".repeat(90)));
-            live.update(&progress);
+            live.update(&progress, Timestamp(i as i64 * 1_000_000_000));
             if i == 15 {
                 console.note("a line above the view");
             }

@@ -7,12 +7,13 @@ use super::exit::{Exit, WrongUse};
 use super::folder::{Place, run_name};
 use super::judging::{Judged, Judging, TOOL};
 use super::live::Live;
+use super::recording;
 use super::results::RunReport;
 use super::watch::Stop;
 use crate::capture::Writer;
 use crate::contract::Contract;
 use crate::model::{Observation, Phase, Timestamp};
-use crate::source::{Clock, Judge, ProxySettings, RunEnd, RunError, RunSettings, create_capture, run};
+use crate::source::{Clock, Judge, ProxySettings, RunEnd, RunError, RunSettings, run};
 use anyhow::Context;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,15 +57,18 @@ impl LiveRun {
         let now = clock.now();
         // Also what tells apart runs that start in one second.
         let seed = self.seed.unwrap_or(now.0.unsigned_abs() ^ u64::from(std::process::id()));
+        if let Some(path) = self.planned_capture() {
+            recording::refuse_existing(&path)?;
+        }
         let report = RunReport::start(&self.place, &run_name(now, &format!("{:04x}", seed & 0xffff)))?;
         let path = self.record.unwrap_or_else(|| report.path().join(CAPTURE));
-        let capture =
-            create_capture(&path).with_context(|| format!("could not record into {}", path.display()))?;
+        let capture = recording::create(&path)?;
         let proxies = ProxySettings::from_environment(&variable).map_err(|e| WrongUse(e.to_string()))?;
+        let ends = self.stop.deadline(now);
         let settings = RunSettings {
             tool: TOOL.into(),
             clock,
-            duration: self.stop.deadline(now).map(|end| end - now),
+            duration: ends.map(|end| end - now),
             seed,
             features: None,
             flags: flags(&self.contract),
@@ -72,7 +76,7 @@ impl LiveRun {
         };
         let mut judge = Watching {
             judging: Judging::new(Arc::clone(&self.contract), report),
-            live: Some(Live::start(console)),
+            live: Some(Live::start(console, now, ends)),
         };
         let stop = stop_signal();
         let ended = run(settings, self.contract, Writer::new(capture), &mut judge, stop).await;
@@ -81,6 +85,17 @@ impl LiveRun {
         }
         let end = ended.map_err(|error| wrong(error, &path))?;
         Ok(Recorded { judging: judge.judging, end, phases: self.phases, format: self.format })
+    }
+}
+
+impl LiveRun {
+    /// Where the capture will be, where that is known before the report folder is made.
+    fn planned_capture(&self) -> Option<PathBuf> {
+        match (&self.record, &self.place) {
+            (Some(path), _) => Some(path.clone()),
+            (None, Place::Exact(dir)) => Some(dir.join(CAPTURE)),
+            (None, Place::Under(_)) => None,
+        }
     }
 }
 
@@ -96,9 +111,7 @@ impl Recorded {
 fn wrong(error: RunError, path: &std::path::Path) -> anyhow::Error {
     match error {
         RunError::Setup(setup) => WrongUse(setup.to_string()).into(),
-        RunError::Capture(_) => {
-            anyhow::Error::new(error).context(format!("could not record into {}", path.display()))
-        }
+        RunError::Capture(_) => anyhow::Error::new(error).context(recording::could_not(path)),
         other => anyhow::Error::new(other).context("could not watch"),
     }
 }
@@ -164,10 +177,10 @@ impl Judge for Watching {
 
     /// Only shows: an observation that came in earlier may still be in the queue, so nothing is judged
     /// by the clock.
-    fn tick(&mut self, _: Timestamp) {
+    fn tick(&mut self, now: Timestamp) {
         self.judging.flush();
         if let Some(live) = &mut self.live {
-            live.update(&self.judging.engine.progress());
+            live.update(&self.judging.engine.progress(), now);
         }
     }
 }

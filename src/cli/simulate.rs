@@ -5,12 +5,13 @@ use super::arguments::{WorldArguments, duration, instant};
 use super::console::Console;
 use super::exit::{Exit, WrongUse};
 use super::judging::{TOOL, load_contract};
+use super::recording;
 use super::world::{TruthFile, WorldSettings};
 use crate::capture::{VERSION, Writer, encode};
 use crate::contract::Contract;
 use crate::model::{Observation, Span, Start, Timestamp};
 use crate::reference::{Poll, Simulation, SimulationOptions};
-use crate::source::{CaptureSink, create_capture};
+use crate::source::CaptureSink;
 use anyhow::Context;
 use clap::Args;
 use std::io;
@@ -72,8 +73,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     options.start = start(&contract);
     let simulation = Simulation::new(options).map_err(|error| WrongUse(format!("--fault: {error}")))?;
     let mut truth = TruthFile::create(settings.world.truth.as_deref())?;
-    let could_not = || format!("could not write {}", settings.out.display());
-    let mut recording = Recording::new(create_capture(&settings.out).with_context(could_not)?);
+    let mut recording = Recording::new(recording::create(&settings.out)?);
     simulation.run(
         |observation| recording.append(observation),
         |entry| {
@@ -82,7 +82,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
             }
         },
     );
-    let lines = recording.finish().with_context(could_not)?;
+    let lines = recording.finish().with_context(|| recording::could_not(&settings.out))?;
     truth.map_or(Ok(()), TruthFile::finish)?;
     console.note(&format!("{lines} lines; replay them with: cutover replay {}", settings.out.display()));
     Ok(Exit::Pass)

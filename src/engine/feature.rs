@@ -157,6 +157,14 @@ impl Spec {
 }
 
 impl FeatureState {
+    /// The drift of the stream that strays farthest from the promise, once one can be told.
+    pub fn worst_drift(&self) -> Option<f64> {
+        let least = self.spec.feature.limits.min_ticks;
+        let measured = self.streams.iter().filter(|s| s.cadence.ticks >= least);
+        let drifts = measured.filter_map(|s| s.drift(&self.spec).map(|(_, drift)| drift));
+        drifts.max_by(|a, b| a.abs().total_cmp(&b.abs()))
+    }
+
     pub fn new(index: usize, contract: &Contract, feature: &Feature) -> FeatureState {
         let spec = Spec::new(index, contract, feature);
         let fields = spec.rules.columns.len() + spec.rules.row_columns.len();

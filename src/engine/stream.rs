@@ -608,12 +608,12 @@ impl Stream {
             .filter(|(_, apart)| apart.abs() > limits.drift);
         if drift.abs() > limits.drift || against_rest.is_some() {
             let mut draft = Draft::new(Class::IntervalDrift, &self.label, at);
-            draft.rest = rest.map(|r| r.to_string()).unwrap_or_default();
-            draft.ws = period.to_string();
+            draft.rest = rest.map(|r| r.estimate_of(interval).to_string()).unwrap_or_default();
+            draft.ws = period.estimate_of(interval).to_string();
             draft.delta = format!("{:+.2}%", drift * 100.0);
             draft.detail = match against_rest {
                 Some((rest, apart)) if drift.abs() <= limits.drift => {
-                    format!("{:+.2}% against REST's {rest}", apart * 100.0)
+                    format!("{:+.2}% against REST's {}", apart * 100.0, rest.estimate_of(interval))
                 }
                 _ => format!("promised {interval}, over {} ticks", self.cadence.ticks),
             };

@@ -200,6 +200,26 @@ fn parse_civil(text: &str) -> Option<(i64, Option<i32>)> {
     Some((i64::try_from(nanos).ok()?, offset))
 }
 
+impl Timestamp {
+    /// Without what is finer than a millisecond: what a person reads, not what is compared.
+    pub fn whole_millis(self) -> Timestamp {
+        Timestamp(self.0 - self.0.rem_euclid(1_000_000))
+    }
+}
+
+impl Span {
+    /// An estimate of `promised` without the digits that mean nothing: to the nearest power of ten of
+    /// at most a ten-thousandth of it.
+    pub fn estimate_of(self, promised: Span) -> Span {
+        let mut step: i64 = 1;
+        while step <= promised.0.saturating_abs() / 100_000 {
+            step *= 10;
+        }
+        let half = if self.0 < 0 { -(step / 2) } else { step / 2 };
+        Span(self.0.saturating_add(half) / step * step)
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.div_euclid(1_000_000_000);
@@ -299,6 +319,22 @@ impl Neg for Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_estimate_is_told_without_noise() {
+        for (nanos, promised, told) in [
+            (9_999_826_482, 10, "10s"),
+            (10_499_825_469, 10, "10.5s"),
+            (59_991_662_736, 60, "59.992s"),
+            (999_949_000, 1, "999.9ms"),
+            (-9_999_826_482, 10, "-10s"),
+        ] {
+            assert_eq!(Span(nanos).estimate_of(Span::from_secs(promised)).to_string(), told);
+        }
+        assert_eq!(Span(7).estimate_of(Span(3)), Span(7));
+        let at = Timestamp::parse_rfc3339("2025-12-19T14:30:00.123999999Z").unwrap();
+        assert_eq!(at.whole_millis().to_string(), "2025-12-19T14:30:00.123Z");
+    }
 
     #[test]
     fn instants_read_and_write() {

@@ -4,13 +4,13 @@
 use super::terminal::is_control;
 use std::borrow::Cow;
 
-/// The cell for `text`: what a spreadsheet would run gets a leading `'`, and text with control
-/// codes becomes a JSON string, so that each row stays one line and any JSON reader gets the value
-/// back.
+/// The cell for `text`: what a spreadsheet would run (a number or a percentage it only reads) gets a
+/// leading `'`, and text with control codes becomes a JSON string, so that each row stays one line
+/// and any JSON reader gets the value back.
 pub(super) fn guarded(text: &str) -> Cow<'_, str> {
     if text.chars().any(is_control) {
         Cow::Owned(as_json_string(text))
-    } else if text.starts_with(RUNS) && !is_number(text) {
+    } else if text.starts_with(RUNS) && !is_number(text.strip_suffix('%').unwrap_or(text)) {
         Cow::Owned(format!("'{text}"))
     } else {
         Cow::Borrowed(text)
@@ -86,6 +86,8 @@ mod tests {
             ("-1.2.3", "'-1.2.3"),
             ("-1+cmd", "'-1+cmd"),
             ("-0.1 %", "'-0.1 %"),
+            ("+5.00%", "+5.00%"),
+            ("-%", "'-%"),
         ] {
             assert_eq!(guarded(text), cell, "{text:?}");
         }

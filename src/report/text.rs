@@ -59,7 +59,9 @@ fn style(verdict: Verdict) -> Style {
 
 fn header(page: &mut Page, outcome: &Outcome, columns: usize) {
     let when = match (outcome.first, outcome.last) {
-        (Some(first), Some(last)) => format!("{first} to {last} ({})", rounded(last - first)),
+        (Some(first), Some(last)) => {
+            format!("{} to {} ({})", first.whole_millis(), last.whole_millis(), rounded(last - first))
+        }
         _ => "nothing".into(),
     };
     let seen = plural(outcome.observations as usize, "observation");
@@ -323,7 +325,8 @@ fn when(group: &Group<'_>) -> Option<String> {
     if group.episodes > 0 {
         parts.push(plural(group.episodes as usize, "episode"));
     }
-    parts.push(format!("from {first} to {last}"));
+    let (first, last) = (first.whole_millis(), last.whole_millis());
+    parts.push(if first == last { format!("at {first}") } else { format!("from {first} to {last}") });
     Some(parts.join(", "))
 }
 
@@ -334,9 +337,10 @@ fn example(page: &mut Page, finding: &Finding, columns: usize) {
             place.push(shortened(&clean(part), 120).into_owned());
         }
     }
+    let seen = format!("seen {}", finding.at.whole_millis());
     place.push(match finding.event_time {
-        Some(time) => format!("event time {time}, seen {}", finding.at),
-        None => format!("seen {}", finding.at),
+        Some(time) => format!("event time {time}, {seen}"),
+        None => seen,
     });
     page.paragraph(Style::Plain, "   ", &place.join(", "), columns);
     let value = |text: &str| {
@@ -353,7 +357,9 @@ fn example(page: &mut Page, finding: &Finding, columns: usize) {
     if !finding.detail.is_empty() {
         page.paragraph(Style::Plain, "   ", &shortened(&clean(&finding.detail), 400), columns);
     }
-    if finding.during_drop {
+    // Neither the drop itself nor what says so already needs the remark.
+    let said = finding.feature.is_none() || finding.detail.contains("connection was down");
+    if finding.during_drop && !said {
         page.plain("   during a connection drop").end();
     }
 }

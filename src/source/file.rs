@@ -34,7 +34,11 @@ pub trait CaptureSink: Write + Send {
 impl CaptureSink for File {
     fn finish(&mut self) -> io::Result<()> {
         self.flush()?;
-        self.sync_all()
+        match self.sync_all() {
+            // A pipe has no disk to bring anything to.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            done => done,
+        }
     }
 }
 
@@ -71,11 +75,17 @@ impl<W: CaptureSink> CaptureSink for Compressed<W> {
 }
 
 /// Creates a capture; a name that ends in `.zst` is compressed. An existing file is an error: a
-/// capture is evidence and is never overwritten.
+/// capture is evidence and is never overwritten. A pipe or a device that stands there is written to.
 #[allow(clippy::disallowed_methods, reason = "this file owns opening captures")]
 pub fn create_capture(path: &Path) -> io::Result<Box<dyn CaptureSink>> {
-    let file = File::options().write(true).create_new(true).open(path)?;
+    let is_new = !keeps_nothing(path);
+    let file = File::options().write(true).create_new(is_new).open(path)?;
     if is_zstd_name(path) { Ok(Box::new(compressed(file)?)) } else { Ok(Box::new(file)) }
+}
+
+/// Whether something that is no file stands there, so that writing overwrites nothing.
+fn keeps_nothing(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 fn compressed<W: CaptureSink>(sink: W) -> io::Result<Compressed<W>> {

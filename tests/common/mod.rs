@@ -150,21 +150,28 @@ impl Script {
 }
 
 pub fn fold(contract: &Arc<Contract>, observations: &[Observation<'_>], advance: bool) -> Told {
+    told(contract, |engine| {
+        let mut before: Option<Timestamp> = None;
+        for observation in observations {
+            if let (true, Some(before)) = (advance, before) {
+                for part in 1..=3 {
+                    engine.advance(Timestamp(before.0 + (observation.at.0 - before.0) / 3 * part));
+                }
+                engine.advance(observation.at);
+            }
+            engine.observe(observation).unwrap();
+            before = Some(observation.at);
+        }
+    })
+}
+
+/// What an engine says that was fed so.
+pub fn told(contract: &Arc<Contract>, feed: impl FnOnce(&mut Engine)) -> Told {
     let findings = Arc::new(Mutex::new(Vec::new()));
     let kept = findings.clone();
     let mut engine =
         Engine::new(contract.clone(), Box::new(move |f: &Finding| kept.lock().unwrap().push(f.clone())));
-    let mut before: Option<Timestamp> = None;
-    for observation in observations {
-        if let (true, Some(before)) = (advance, before) {
-            for part in 1..=3 {
-                engine.advance(Timestamp(before.0 + (observation.at.0 - before.0) / 3 * part));
-            }
-            engine.advance(observation.at);
-        }
-        engine.observe(observation).unwrap();
-        before = Some(observation.at);
-    }
+    feed(&mut engine);
     engine.finish();
     let outcome = conclude(&engine, Provenance { tool: "cutover test".into(), ..Provenance::default() });
     drop(engine);

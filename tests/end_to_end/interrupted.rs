@@ -1,0 +1,119 @@
+//! Runs that end early: by Ctrl-C, by a kill that leaves no time, by a torn last line.
+
+#![cfg(unix)]
+
+use super::servers::{Served, reference};
+use super::support::{Bench, Ran, Report, Running, cutover, run, wait_for};
+use std::fs;
+
+/// A watch under way; its first messages are on disk.
+struct Watching {
+    bench: Bench,
+    running: Running,
+    _server: Served,
+}
+
+impl Watching {
+    fn start(more: &[&str]) -> Watching {
+        let server = reference(20);
+        let bench = Bench::new();
+        let contract = bench.contract(server.address, server.address);
+        let dir = bench.arg("live");
+        let fixed = ["watch", "--contract", &contract, "--speed", "20", "--report-dir", &dir];
+        let running = Running::start(&mut cutover(&[&fixed, more].concat()));
+        let mut watching = Watching { bench, running, _server: server };
+        watching.wait_for_messages();
+        watching
+    }
+
+    /// Enough of both feeds for a comparison.
+    fn wait_for_messages(&mut self) {
+        let capture = self.bench.path("live/capture.jsonl");
+        wait_for("messages in the capture", || {
+            assert!(!self.running.has_ended(), "the watch has ended by itself");
+            let text = fs::read_to_string(&capture).unwrap_or_default();
+            let seen = |kind: &str| text.matches(&format!("{{\"kind\":\"{kind}\"")).count();
+            (seen("ws") >= 20 && seen("rest") >= 10).then_some(())
+        });
+    }
+
+    fn interrupt(self) -> (Ran, Bench) {
+        self.running.signal("INT");
+        (self.running.finish(), self.bench)
+    }
+
+    fn kill(self) -> Bench {
+        assert_eq!(self.running.kill().code(), None, "a signal ended it");
+        self.bench
+    }
+}
+
+fn end_reason(report: &Report) -> String {
+    let capture = String::from_utf8(report.bytes("capture.jsonl")).unwrap();
+    let last: serde_json::Value = serde_json::from_str(capture.lines().last().unwrap()).unwrap();
+    assert_eq!(last["kind"], "end");
+    last["reason"].as_str().unwrap().to_string()
+}
+
+fn replay(bench: &Bench, capture: &str) -> (Ran, Report) {
+    let ran = run(&["replay", &bench.arg(capture), "--report-dir", &bench.arg("again")]);
+    (ran, bench.report("again"))
+}
+
+#[test]
+fn ctrl_c_is_the_proper_end_of_a_run_without_a_duration() {
+    let (ran, bench) = Watching::start(&[]).interrupt();
+    let report = bench.report("live");
+    assert_eq!(end_reason(&report), "done");
+    assert_eq!(ran.code, Some(3), "too short to prove anything: {}\n{}", ran.out, ran.err);
+    assert_eq!(report.json()["interrupted"], false);
+    assert_eq!(report.check("positions", "no-drops")["verdict"], "PASS");
+    assert!(!ran.out.contains("interrupted"), "{}", ran.out);
+}
+
+#[test]
+fn ctrl_c_before_the_time_is_up_is_an_interruption() {
+    let (ran, bench) = Watching::start(&["--for", "10h"]).interrupt();
+    let report = bench.report("live");
+    assert_eq!(end_reason(&report), "interrupted");
+    assert_eq!(ran.code, Some(3), "{}\n{}", ran.out, ran.err);
+    assert_eq!(report.json()["interrupted"], true);
+    assert_eq!(report.check("positions", "no-drops")["verdict"], "INCONCLUSIVE");
+    assert!(ran.out.contains("interrupted"), "{}", ran.out);
+    let (again, replayed) = replay(&bench, "live/capture.jsonl");
+    assert_eq!(again.code, Some(3));
+    assert_eq!(report.bytes("report.json"), replayed.bytes("report.json"));
+}
+
+#[test]
+fn what_a_kill_leaves_can_be_replayed() {
+    let bench = Watching::start(&["--for", "10h"]).kill();
+    let live = bench.report("live");
+    assert!(!live.files().contains(&"report.json".to_string()), "nothing looks like a report");
+    let (ran, report) = replay(&bench, "live/capture.jsonl");
+    judged_as_interrupted(&ran, &report);
+}
+
+#[test]
+fn a_torn_last_line_costs_that_line_alone() {
+    let bench = Watching::start(&["--for", "10h"]).kill();
+    let whole = fs::read(bench.path("live/capture.jsonl")).unwrap();
+    let ends: Vec<usize> = (0..whole.len()).filter(|i| whole[*i] == b'\n').collect();
+    let before = ends[ends.len() - 2];
+    let count = |bytes: &[u8]| {
+        bench.write("torn.jsonl", bytes);
+        let (ran, report) = replay(&bench, "torn.jsonl");
+        judged_as_interrupted(&ran, &report);
+        report.json()["observations"].clone()
+    };
+    let full = count(&whole[..=before]);
+    assert_eq!(count(&whole[..before + 30]), full, "30 bytes into the last line");
+}
+
+fn judged_as_interrupted(ran: &Ran, report: &Report) {
+    assert_eq!(ran.code, Some(3), "{}\n{}", ran.out, ran.err);
+    assert!(ran.out.contains("interrupted"), "{}", ran.out);
+    assert_eq!(report.json()["interrupted"], true);
+    assert_eq!(report.check("positions", "no-drops")["verdict"], "INCONCLUSIVE");
+    assert_eq!(report.check("positions", "messages-seen")["feature"], "positions");
+}

@@ -1,0 +1,168 @@
+//! Replays of recordings that are damaged, foreign or out of order; and what stops any run at once:
+//! a wrong contract, a taken port, a folder or a disk that takes nothing.
+
+use super::common;
+use super::servers::nobody;
+use super::support::{Bench, Ran, run};
+use cutover::contract::BUILTIN;
+use std::fs;
+use std::net::TcpListener;
+
+/// A simulated session of five minutes; the same bytes each time.
+fn session(bench: &Bench, name: &str, from: &str) -> String {
+    let path = bench.arg(name);
+    let ran = run(&["simulate", &path, "--for", "5m", "--from", from]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    path
+}
+
+fn replay(bench: &Bench, arguments: &[&str]) -> Ran {
+    let dir = bench.arg("report");
+    run(&[&["replay", "--report-dir", &dir], arguments].concat())
+}
+
+/// Refused before any work, and in words.
+fn refused(ran: &Ran, code: i32, words: &[&str]) {
+    assert_eq!((ran.code, ran.out.as_str()), (Some(code), ""), "{}", ran.err);
+    assert!(ran.err.starts_with("cutover: "), "{}", ran.err);
+    for word in words {
+        assert!(ran.err.contains(word), "{word} in {}", ran.err);
+    }
+}
+
+const MONDAY: &str = "2025-12-15T14:30:00Z";
+const TUESDAY: &str = "2025-12-16T14:30:00Z";
+
+#[test]
+fn an_empty_capture_proves_nothing() {
+    let bench = Bench::new();
+    let ran = replay(&bench, &[&bench.write("empty.jsonl", "")]);
+    assert_eq!(ran.code, Some(3), "{}\n{}", ran.out, ran.err);
+    assert!(ran.out.contains("interrupted"), "{}", ran.out);
+    assert_eq!(bench.report("report").with_verdict("PASS"), Vec::<String>::new());
+}
+
+#[test]
+fn a_capture_that_cannot_be_read_is_named() {
+    let bench = Bench::new();
+    refused(&replay(&bench, &[&bench.arg("nowhere.jsonl")]), 4, &["nowhere.jsonl", "No such file"]);
+    fs::create_dir(bench.path("folder.jsonl")).unwrap();
+    refused(&replay(&bench, &[&bench.arg("folder.jsonl")]), 4, &["folder.jsonl"]);
+    refused(&replay(&bench, &[&bench.write("text.jsonl", "hello\nworld\n")]), 4, &["text.jsonl", "line 1"]);
+    let binary = bench.write("binary.jsonl", [0xff, 0xfe, b'\n', b'x', b'\n']);
+    refused(&replay(&bench, &[&binary]), 4, &["binary.jsonl", "line 1"]);
+}
+
+#[test]
+fn a_damaged_line_is_named_or_skipped_and_counted() {
+    let bench = Bench::new();
+    let path = session(&bench, "session.jsonl", MONDAY);
+    let clean = replay(&bench, &[&path]);
+    let code = clean.code;
+    let text = fs::read_to_string(&path).unwrap();
+    let mut lines: Vec<&str> = text.lines().collect();
+    let half = &lines[59][..lines[59].len() / 2];
+    lines.insert(59, half);
+    bench.write("damaged.jsonl", lines.join("\n") + "\n");
+    let damaged = bench.arg("damaged.jsonl");
+    refused(&replay(&bench, &[&damaged]), 4, &["damaged.jsonl", "line 60"]);
+    let skipped = replay(&bench, &[&damaged, "--skip-damaged"]);
+    assert_eq!(skipped.code, code, "{}\n{}", skipped.out, skipped.err);
+    assert!(skipped.out.contains("1 damaged line skipped"), "{}", skipped.out);
+    assert_eq!(bench.report("report").json()["damaged_lines"], 1);
+}
+
+#[test]
+fn a_newer_capture_is_refused() {
+    let bench = Bench::new();
+    let path = session(&bench, "session.jsonl", MONDAY);
+    let newer = fs::read_to_string(&path).unwrap().replacen("\"capture\":1", "\"capture\":2", 1);
+    refused(
+        &replay(&bench, &[&bench.write("newer.jsonl", newer)]),
+        4,
+        &["newer.jsonl", "line 1", "version 2"],
+    );
+}
+
+#[test]
+fn captures_stand_in_the_order_of_time() {
+    let bench = Bench::new();
+    let monday = session(&bench, "monday.jsonl", MONDAY);
+    let tuesday = session(&bench, "tuesday.jsonl.zst", TUESDAY);
+    let both = replay(&bench, &[&monday, &tuesday]);
+    assert_ne!(both.code, Some(2), "{}", both.err);
+    refused(&replay(&bench, &[&tuesday, &monday]), 2, &["monday.jsonl begins at", "order of time"]);
+    refused(&replay(&bench, &[&monday, &monday]), 2, &["monday.jsonl begins at", "none twice"]);
+}
+
+#[test]
+fn what_was_typed_wrongly_is_told_with_what_would_be_right() {
+    let bench = Bench::new();
+    let path = session(&bench, "session.jsonl", MONDAY);
+    refused(
+        &replay(&bench, &[&path, "--feature", "position"]),
+        2,
+        &["`position`", "account_balance, positions"],
+    );
+    let fault =
+        |fault: &str| run(&["demo", "--for", "1s", "--fault", fault, "--report-dir", &bench.arg("report")]);
+    refused(&fault("value_mismatsch"), 2, &["value_mismatsch", "value_mismatch"]);
+    refused(&fault("gap:feature=nothing"), 2, &["nothing", "positions"]);
+    refused(&fault("value_mismatch:feature=positions,field=nothing"), 2, &["nothing", "pnl"]);
+    refused(&fault("gap:rate=2"), 2, &["rate"]);
+}
+
+#[test]
+fn a_wrong_contract_is_told_with_its_place() {
+    let bench = Bench::new();
+    let wrong = BUILTIN.replacen("poll = \"10s\"", "pol = \"10s\"", 1);
+    let line = 1 + wrong.lines().position(|line| line.contains("pol = ")).unwrap();
+    let column = 1 + wrong.lines().nth(line - 1).unwrap().find("pol = ").unwrap();
+    let path = bench.write("wrong.toml", &wrong);
+    let place = format!("wrong.toml:{line}:{column}");
+    refused(&run(&["watch", "--contract", &path, "--for", "1s"]), 2, &[&place, "`pol`", "`poll`"]);
+    let nowhere = bench.arg("nowhere.toml");
+    refused(&run(&["watch", "--contract", &nowhere, "--for", "1s"]), 2, &["nowhere.toml"]);
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    refused(&run(&["serve", "--listen", &address]), 4, &[&address, "in use"]);
+}
+
+#[test]
+fn a_report_folder_that_takes_no_files_stops_a_run_at_its_start() {
+    let bench = Bench::new();
+    let file = bench.write("file", "not a folder");
+    let contract = bench.contract(nobody(), nobody());
+    for place in ["--reports", "--report-dir"] {
+        let ran = run(&["watch", "--contract", &contract, place, &file]);
+        refused(&ran, 4, &[&file, "--reports"]);
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "not a folder");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_ends_a_run_without_a_verdict() {
+    let bench = Bench::new();
+    let ran = run(&["demo", "--for", "10m", "--record", "/dev/full", "--report-dir", &bench.arg("report")]);
+    refused(&ran, 4, &["/dev/full", "No space left"]);
+    let files = bench.report("report").files();
+    assert!(!files.iter().any(|name| name == "report.json" || name == "signoff.csv"), "{files:?}");
+}
+
+/// The script that other tests write by hand is a capture like any other.
+#[test]
+fn a_capture_keeps_its_contract() {
+    let bench = Bench::new();
+    let path = session(&bench, "session.jsonl", MONDAY);
+    let other = BUILTIN.replacen("settle = \"2s\"", "settle = \"3s\"", 1);
+    assert_ne!(other, BUILTIN);
+    common::contract(&other);
+    let ran = replay(&bench, &[&path, "--contract", &bench.write("other.toml", other)]);
+    assert!(ran.out.contains("another contract"), "{}", ran.out);
+    assert_eq!(bench.report("report").json()["other_contract"], true);
+}
