@@ -40,9 +40,6 @@ pub struct Arguments {
     /// Skip, count and report damaged lines instead of stopping at the first
     #[arg(long)]
     skip_damaged: bool,
-    /// Threads; how many changes no result [default: as many as there are cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    threads: Option<u32>,
     #[command(flatten)]
     report: ReportArguments,
 }
@@ -57,8 +54,6 @@ pub struct Settings {
     /// Empty: what each feature's flag asks for.
     pub phases: Vec<Phase>,
     pub skip_damaged: bool,
-    /// `None`: as many as there are cores.
-    pub threads: Option<u32>,
     pub place: Place,
     pub format: Format,
 }
@@ -71,7 +66,6 @@ impl Arguments {
             features: self.features,
             phases: self.phases,
             skip_damaged: self.skip_damaged,
-            threads: self.threads,
             place: self.report.place(),
             format: self.report.format,
         }
