@@ -18,11 +18,15 @@ pub(super) use fast::{Shape, scan};
 use super::encode::{closed_by_name, end_reason_name};
 use super::version;
 use crate::model::json::is_json;
+use crate::model::observation::NO_PARAMS;
 use crate::model::{ClosedBy, EndReason, Event, Observation, Payload, Start, Timestamp};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
+
+/// RFC 6455, 7.1.5: no close frame was received.
+const ABNORMAL_CLOSURE: u16 = 1006;
 
 const KINDS: &str = "start, rest, rest_error, rest_skipped, ws_open, ws, ws_close, ws_error, ws_rtt, \
                      sample, log, frontend, self_stall, end";
@@ -148,7 +152,7 @@ impl<'a> Reading<'a> {
                 feature: self.text("feature")?,
                 params: self.params()?,
                 status: self.small("status")?,
-                bytes: self.number("bytes")?,
+                bytes: self.bytes()?,
                 payload: self.payload()?,
             },
             "rest_error" => Event::RestError {
@@ -161,10 +165,10 @@ impl<'a> Reading<'a> {
             },
             "rest_skipped" => Event::RestSkipped { feature: self.text("feature")?, params: self.params()? },
             "ws_open" => Event::WsOpen { conn: self.conn()? },
-            "ws" => Event::Ws { conn: self.conn()?, bytes: self.number("bytes")?, payload: self.payload()? },
+            "ws" => Event::Ws { conn: self.conn()?, bytes: self.bytes()?, payload: self.payload()? },
             "ws_close" => Event::WsClose {
                 conn: self.conn()?,
-                code: self.small("code")?,
+                code: self.optional_small("code")?.unwrap_or(ABNORMAL_CLOSURE),
                 reason: self.text_or_empty("reason")?,
                 by: self.closed_by()?,
             },
@@ -194,9 +198,9 @@ impl<'a> Reading<'a> {
     fn start(&self) -> Result<Start, LineError> {
         Ok(Start {
             capture: self.whole::<u32>("capture", "a version number")?,
-            tool: self.text("tool")?.into_owned(),
-            contract: self.text("contract")?.into_owned(),
-            contract_sha256: self.text("contract_sha256")?.into_owned(),
+            tool: self.text_or_empty("tool")?.into_owned(),
+            contract: self.text_or_empty("contract")?.into_owned(),
+            contract_sha256: self.text_or_empty("contract_sha256")?.into_owned(),
             feeds: self.pairs("feeds", "an object of strings")?,
             flags: self.pairs("flags", "an object of true and false")?,
         })
@@ -257,7 +261,23 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// The received length; of a line that does not tell it, the length of what was received.
+    fn bytes(&self) -> Result<u64, LineError> {
+        match self.members.raw("bytes") {
+            Some(_) => self.number("bytes"),
+            None => Ok(match self.payload()? {
+                Payload::Json { text, .. } | Payload::Text(text) => text.len() as u64,
+                Payload::Base64(text) => text.len() as u64 / 4 * 3,
+                Payload::Empty => 0,
+            }),
+        }
+    }
+
+    /// Most runs have one connection at a time, so a line may leave its number out.
     fn conn(&self) -> Result<u32, LineError> {
+        if self.members.raw("conn").is_none() {
+            return Ok(0);
+        }
         self.whole("conn", "the connection's number, counted from 0")
     }
 
@@ -270,7 +290,9 @@ impl<'a> Reading<'a> {
 
     fn params(&self) -> Result<Cow<'a, str>, LineError> {
         let want = "an object with the request's parameters, `{}` if there are none";
-        let raw = self.raw("params", want)?;
+        let Some(raw) = self.members.raw("params").filter(|raw| raw.get() != "null") else {
+            return Ok(Cow::Borrowed(NO_PARAMS));
+        };
         if raw.get().starts_with('{') {
             Ok(Cow::Borrowed(raw.get()))
         } else {
@@ -325,7 +347,9 @@ impl<'a> Reading<'a> {
         member: &'static str,
         want: &'static str,
     ) -> Result<Vec<(String, T)>, LineError> {
-        let raw = self.raw(member, want)?;
+        let Some(raw) = self.members.raw(member).filter(|raw| raw.get() != "null") else {
+            return Ok(Vec::new());
+        };
         let mut deserializer = serde_json::Deserializer::from_str(raw.get());
         deserializer
             .deserialize_map(PairsVisitor(std::marker::PhantomData))

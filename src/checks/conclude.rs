@@ -131,6 +131,10 @@ fn run_notes(engine: &Engine, other_contract: bool, damaged: u64) -> Vec<String>
     if damaged > 0 {
         notes.push(format!("{damaged} damaged lines were skipped"));
     }
+    let stalled = engine.connection.self_stalled;
+    if stalled > engine.contract().settle {
+        notes.push(format!("cutover itself was held up for {stalled} in all: what arrived then looks late"));
+    }
     for waiver in engine.ledger.waivers(engine.run.last) {
         let of = [waiver.feature.as_str(), &waiver.class, &waiver.field].join(" ");
         if waiver.expired {

@@ -24,10 +24,20 @@ fn judge(view: &View<'_>, check: &Check) -> Judged {
     Judged {
         verdict: verdict(failed.is_some(), lacking),
         observed: failed.unwrap_or_else(|| "none".into()),
-        evidence: format!("{connected} connected of {} market time", view.feature.market_time),
+        evidence: format!(
+            "{} connected of {} market time",
+            whole_seconds(connected),
+            whole_seconds(view.feature.market_time)
+        ),
         confidence: String::new(),
         note: lacking.into(),
         first,
         last,
     }
+}
+
+/// To the second, as a person would say it; what is shorter stays as it is.
+fn whole_seconds(span: Span) -> Span {
+    const SECOND: i64 = 1_000_000_000;
+    if span.0 < 10 * SECOND { span } else { Span(span.0 / SECOND * SECOND) }
 }

@@ -40,9 +40,6 @@ pub struct Arguments {
     /// Skip, count and report damaged lines instead of stopping at the first
     #[arg(long)]
     skip_damaged: bool,
-    /// Threads; how many changes no result [default: as many as there are cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    threads: Option<u32>,
     #[command(flatten)]
     report: ReportArguments,
 }
@@ -57,8 +54,6 @@ pub struct Settings {
     /// Empty: what each feature's flag asks for.
     pub phases: Vec<Phase>,
     pub skip_damaged: bool,
-    /// `None`: as many as there are cores.
-    pub threads: Option<u32>,
     pub place: Place,
     pub format: Format,
 }
@@ -71,7 +66,6 @@ impl Arguments {
             features: self.features,
             phases: self.phases,
             skip_damaged: self.skip_damaged,
-            threads: self.threads,
             place: self.report.place(),
             format: self.report.format,
         }
@@ -125,7 +119,9 @@ fn contract(settings: &Settings, first: &Recording) -> anyhow::Result<(Contract,
             let mut contract =
                 read_contract(&name, &start.contract, false).map_err(|e| anyhow::anyhow!("{e}"))?;
             // The digest is over the file as it was, before credentials were masked.
-            contract.sha256.clone_from(&start.contract_sha256);
+            if !start.contract_sha256.is_empty() {
+                contract.sha256.clone_from(&start.contract_sha256);
+            }
             contract
         }
         _ => load_contract(None, false)?,

@@ -239,7 +239,15 @@ impl Walk<'_> {
                         continue;
                     }
                     seen |= bit;
-                    self.node(children[child].1, level)?;
+                    let node = children[child].1;
+                    match plan.nodes[node].leaf {
+                        // Most members: a value, and nothing to walk in it.
+                        Some(column) => {
+                            let slot = self.scanner.value()?;
+                            self.capture(column, level, slot);
+                        }
+                        None => self.node(node, level)?,
+                    }
                 }
                 None => {
                     let start = name.as_ptr() as usize - self.text.as_ptr() as usize;

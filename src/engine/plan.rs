@@ -69,6 +69,8 @@ pub struct Node {
     pub children: Vec<(Box<str>, usize)>,
     pub capture: Option<usize>,
     pub role: Role,
+    /// What is taken from it, where there is nothing to walk in it.
+    pub leaf: Option<usize>,
     /// The path from the record (or row) to here, for naming members nobody declared.
     pub path: String,
 }
@@ -119,7 +121,7 @@ impl FeaturePlan {
         );
         // The type is no unexpected member, and a second one is a duplicate.
         ws.path(ws.plan.root, type_at);
-        FeaturePlan { rest: rest.plan, ws: ws.plan }
+        FeaturePlan { rest: rest.finish(), ws: ws.finish() }
     }
 }
 
@@ -171,6 +173,15 @@ impl Builder {
             }
         }
         builder
+    }
+
+    fn finish(mut self) -> SidePlan {
+        for node in &mut self.plan.nodes {
+            if node.children.is_empty() && node.role == Role::Plain {
+                node.leaf = node.capture;
+            }
+        }
+        self.plan
     }
 
     fn column(&mut self, entry: usize, column: Column, source: &Source) -> ColumnSource {

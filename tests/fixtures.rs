@@ -1,0 +1,171 @@
+//! The stored cases: `fixtures/<case>/` replayed must give `reports/<case>/`, byte for byte.
+//!
+//! After a wanted change of an engine rule or a format, make the reports anew and read what changed:
+//! `cargo test --test fixtures renew -- --ignored && git diff reports`. Nothing is made by a plain test.
+
+#![allow(clippy::disallowed_methods, reason = "stored cases are files")]
+
+use cutover::capture::{Reader, ReaderOptions, Writer, decode_slow, encode};
+use cutover::checks::{Provenance, conclude};
+use cutover::contract::parse;
+use cutover::engine::Engine;
+use cutover::model::{Finding, Span, Start, Timestamp, Verdict};
+use cutover::reference::{Fault, Poll, Simulation, SimulationOptions};
+use cutover::report::{FindingsCsv, findings, json, signoff};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+/// A case: its contract, its session, and what must come of it.
+struct Case {
+    name: &'static str,
+    why: &'static str,
+    contract: &'static str,
+    minutes: i64,
+    fault: Option<&'static str>,
+    /// Bytes cut off the end, as a kill leaves it.
+    cut: usize,
+    verdict: Verdict,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        name: "clean",
+        why: "Positions on both sides say the same: every check passes.",
+        contract: include_str!("../fixtures/positions.toml"),
+        minutes: 3,
+        fault: None,
+        cut: 0,
+        verdict: Verdict::Pass,
+    },
+    Case {
+        name: "pnl-differs",
+        why: "One row's pnl differs now and then: one finding each, though the declared sum fails too.",
+        contract: include_str!("../fixtures/positions.toml"),
+        minutes: 3,
+        fault: Some("value_mismatch:feature=positions,field=pnl,every=5"),
+        cut: 0,
+        verdict: Verdict::Fail,
+    },
+    Case {
+        name: "bar-missing",
+        why: "A closed bar never comes: it is missing on the WebSocket, and a gap.",
+        contract: include_str!("../fixtures/bars.toml"),
+        minutes: 8,
+        fault: Some("gap:feature=intraday_bar,every=4"),
+        cut: 0,
+        verdict: Verdict::Fail,
+    },
+    Case {
+        name: "killed",
+        why: "The run was killed in the middle of a line: interrupted, and no-drops cannot pass.",
+        contract: include_str!("../fixtures/positions.toml"),
+        minutes: 3,
+        fault: None,
+        cut: 150,
+        verdict: Verdict::Inconclusive,
+    },
+];
+
+fn folder(kind: &str, case: &Case) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(kind).join(case.name)
+}
+
+/// What a replay of a capture writes.
+fn replay(capture: &[u8]) -> (Vec<(&'static str, Vec<u8>)>, Verdict) {
+    let mut reader = Reader::new(capture, ReaderOptions::default());
+    let (at, start) = reader.read_start().unwrap().unwrap();
+    let mut contract = parse("fixture", &start.contract, &|_| None, false).unwrap();
+    contract.sha256.clone_from(&start.contract_sha256);
+    let csv = Arc::new(Mutex::new(FindingsCsv::new(Vec::new()).unwrap()));
+    let sink = Arc::clone(&csv);
+    let mut engine =
+        Engine::new(Arc::new(contract), Box::new(move |f: &Finding| sink.lock().unwrap().write(f).unwrap()));
+    let event = cutover::model::Event::Start(Box::new(start));
+    engine.observe(&cutover::model::Observation { at, event }).unwrap();
+    while let Some(line) = reader.next() {
+        let line = line.unwrap();
+        if engine.observe(&line.observation).is_err() {
+            engine.observe(&decode_slow(line.text).unwrap()).unwrap();
+        }
+    }
+    engine.finish();
+    let provenance = Provenance {
+        tool: "cutover (fixture)".into(),
+        capture_sha256: vec![reader.sha256()],
+        ..Provenance::default()
+    };
+    let outcome = conclude(&engine, provenance);
+    drop(engine);
+    let csv = Arc::into_inner(csv).unwrap().into_inner().unwrap().finish().unwrap();
+    let files = vec![
+        (signoff::FILE, signoff::to_csv(&outcome)),
+        (findings::FILE, csv),
+        (json::FILE, json::to_json(&outcome)),
+    ];
+    (files, outcome.verdict)
+}
+
+#[test]
+fn every_case_gives_its_stored_reports() {
+    for case in CASES {
+        let capture = std::fs::read(folder("fixtures", case).join("capture.jsonl")).unwrap();
+        let (files, verdict) = replay(&capture);
+        assert_eq!(verdict, case.verdict, "{}", case.name);
+        for (name, bytes) in files {
+            let stored = std::fs::read_to_string(folder("reports", case).join(name)).unwrap();
+            assert_eq!(String::from_utf8(bytes).unwrap(), stored, "{}/{name}", case.name);
+        }
+    }
+}
+
+/// A small session of one account, one symbol and one market.
+fn session(case: &Case) -> (Vec<u8>, String) {
+    let contract = parse("fixture", case.contract, &|_| None, false).unwrap();
+    let from = Timestamp::parse_rfc3339("2025-12-19T14:30:00Z").unwrap();
+    let mut options = SimulationOptions::new(from, Span::from_secs(case.minutes * 60));
+    (options.world.accounts, options.world.positions) = (1, 2);
+    (options.world.symbols, options.world.markets) = (1, 1);
+    options.faults = case.fault.iter().map(|f| Fault::parse(f).unwrap()).collect();
+    let poll = |f: &cutover::contract::Feature| Poll {
+        feature: f.name.to_string(),
+        path: f.rest.path.clone(),
+        every: f.rest.poll,
+    };
+    options.polls = contract.features.iter().map(poll).collect();
+    options.start = Start {
+        capture: 1,
+        tool: "cutover (fixture)".into(),
+        contract: contract.recorded_text.clone(),
+        contract_sha256: contract.sha256.clone(),
+        ..Start::default()
+    };
+    let mut writer = Writer::new(Vec::new());
+    let (mut line, mut truth) = (String::new(), String::new());
+    let append = |observation: &cutover::model::Observation<'_>| {
+        line.clear();
+        encode(observation, &mut line);
+        writer.append(observation.at, &line).unwrap();
+    };
+    Simulation::new(options).unwrap().run(append, |entry| truth.push_str(&(entry.to_json() + "\n")));
+    let mut bytes = writer.finish().unwrap();
+    bytes.truncate(bytes.len() - case.cut);
+    (bytes, truth)
+}
+
+#[test]
+#[ignore = "writes fixtures/ and reports/"]
+fn renew() {
+    for case in CASES {
+        let (capture, truth) = session(case);
+        let (fixture, report) = (folder("fixtures", case), folder("reports", case));
+        std::fs::create_dir_all(&fixture).unwrap();
+        std::fs::create_dir_all(&report).unwrap();
+        std::fs::write(fixture.join("capture.jsonl"), &capture).unwrap();
+        std::fs::write(fixture.join("truth.jsonl"), truth).unwrap();
+        std::fs::write(fixture.join("contract.toml"), case.contract).unwrap();
+        std::fs::write(fixture.join("WHY.md"), format!("{}\n", case.why)).unwrap();
+        for (name, bytes) in replay(&capture).0 {
+            std::fs::write(report.join(name), bytes).unwrap();
+        }
+    }
+}
