@@ -57,6 +57,10 @@ impl LiveRun {
         let now = clock.now();
         // Also what tells apart runs that start in one second.
         let seed = self.seed.unwrap_or(now.0.unsigned_abs() ^ u64::from(std::process::id()));
+        let ends = self.stop.deadline(now);
+        if let Some(past) = ends.filter(|ends| *ends <= now) {
+            return Err(WrongUse(format!("--until {past} is past; it is {} now", now.whole_millis())).into());
+        }
         if let Some(path) = self.planned_capture() {
             recording::refuse_existing(&path)?;
         }
@@ -64,7 +68,6 @@ impl LiveRun {
         let path = self.record.unwrap_or_else(|| report.path().join(CAPTURE));
         let capture = recording::create(&path)?;
         let proxies = ProxySettings::from_environment(&variable).map_err(|e| WrongUse(e.to_string()))?;
-        let ends = self.stop.deadline(now);
         let settings = RunSettings {
             tool: TOOL.into(),
             clock,

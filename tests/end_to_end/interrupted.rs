@@ -71,6 +71,7 @@ fn ctrl_c_is_the_proper_end_of_a_run_without_a_duration() {
     assert_eq!(report.json()["interrupted"], false);
     assert_eq!(report.check("positions", "no-drops")["verdict"], "PASS");
     assert!(!ran.out.contains("interrupted"), "{}", ran.out);
+    assert!(ran.err.contains("ending in order"), "{}", ran.err);
 }
 
 #[test]
