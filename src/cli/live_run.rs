@@ -12,7 +12,8 @@ use super::results::RunReport;
 use super::watch::Stop;
 use crate::capture::Writer;
 use crate::contract::Contract;
-use crate::model::{Observation, Phase, Timestamp};
+use crate::model::{Event, Observation, Phase, Timestamp};
+use crate::report::terminal::clean;
 use crate::source::{Clock, Judge, ProxySettings, RunEnd, RunError, RunSettings, run};
 use anyhow::Context;
 use std::path::PathBuf;
@@ -167,6 +168,26 @@ async fn asked_to_stop() {
     let _ = tokio::signal::ctrl_c().await;
 }
 
+/// What befalls the feeds, for -v; what each message says stands in the capture.
+fn log(Observation { at, event }: &Observation<'_>) {
+    let at = at.whole_millis();
+    match event {
+        Event::WsOpen { conn } => tracing::info!("{at} WebSocket open, conn={conn}"),
+        Event::WsClose { conn, code, reason, by } => {
+            tracing::info!("{at} WebSocket closed, conn={conn} by={by:?} code={code} {}", clean(reason));
+        }
+        Event::WsError { conn, error, detail, .. } => {
+            tracing::info!("{at} WebSocket {error} error, conn={conn} {}", clean(detail));
+        }
+        Event::RestError { feature, error, detail, .. } => {
+            tracing::info!("{at} REST {error} error, {feature} {}", clean(detail));
+        }
+        Event::RestSkipped { feature, .. } => tracing::info!("{at} REST poll skipped, {feature}"),
+        Event::SelfStall { millis } => tracing::info!("{at} held up for {millis} ms"),
+        _ => {}
+    }
+}
+
 /// The engine and the live view, following a run together.
 #[derive(Debug)]
 struct Watching {
@@ -176,6 +197,7 @@ struct Watching {
 
 impl Judge for Watching {
     fn observe(&mut self, observation: &Observation<'_>) {
+        log(observation);
         // A body was found to be JSON before it was recorded as JSON.
         let _ = self.judging.engine.observe(observation);
     }

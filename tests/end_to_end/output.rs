@@ -39,6 +39,19 @@ fn quiet_leaves_stderr_empty() {
 }
 
 #[test]
+fn verbose_tells_what_befalls_the_feeds() {
+    let bench = Bench::new();
+    let dir = bench.arg("report");
+    let ran = run(&["-v", "demo", "--for", "20s", "--speed", "20", "--report-dir", &dir]);
+    assert!(
+        ran.err.contains("WebSocket open, conn=0") && ran.err.contains("WebSocket closed"),
+        "{}",
+        ran.err
+    );
+    assert!(!ran.err.contains('\u{1b}'), "{}", ran.err);
+}
+
+#[test]
 fn a_pipe_gets_no_escape_codes() {
     let bench = Bench::new();
     let ran = replay(&bench, &[]);
