@@ -192,6 +192,12 @@ impl Engine {
         }
     }
 
+    /// A capture whose last line is torn was interrupted, even where an `end` stands before it.
+    pub fn end_of_torn_capture(&mut self) {
+        self.end_of_capture();
+        self.run.interrupted = true;
+    }
+
     /// The watermark: the newest observation.
     pub fn last_at(&self) -> Option<Timestamp> {
         self.run.last

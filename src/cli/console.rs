@@ -18,8 +18,6 @@ pub struct Console {
     pub colour_out: bool,
     /// Whether to colour progress and log.
     pub colour_err: bool,
-    /// For the text result.
-    pub columns: usize,
     /// Whether stderr is a terminal, so that a live view can be drawn.
     pub live: bool,
     progress: MultiProgress,
@@ -34,7 +32,6 @@ impl Console {
             quiet: global.quiet,
             colour_out: colours(global.color, out, variable),
             colour_err: colours(global.color, err, variable),
-            columns: columns(out.then(terminal_columns).flatten(), out, variable),
             live: err,
             progress: MultiProgress::with_draw_target(target),
         }
@@ -43,6 +40,12 @@ impl Console {
     /// The live view's lines; log lines are written above them.
     pub fn progress(&self) -> &MultiProgress {
         &self.progress
+    }
+
+    /// How wide the text result may be; asked when it is printed, because a window can change meanwhile.
+    pub fn columns(&self) -> usize {
+        let terminal = io::stdout().is_terminal();
+        columns(terminal.then(terminal_columns).flatten(), terminal, variable)
     }
 
     /// Results. A reader that has gone away (`| head`) is no failure of ours.

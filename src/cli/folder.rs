@@ -46,7 +46,7 @@ impl ReportFolder {
         let dir = match place {
             Place::Under(parent) => new_folder(parent, run)?,
             Place::Exact(dir) => {
-                fs::create_dir_all(dir).with_context(|| refusal(dir))?;
+                folders(dir).with_context(|| refusal(dir))?;
                 remove_earlier_report(dir).with_context(|| refusal(dir))?;
                 dir.clone()
             }
@@ -92,8 +92,17 @@ fn create(path: &Path) -> io::Result<File> {
     File::create(path)
 }
 
+/// Makes a folder and those above it; where a file stands in its place the system's own word for it
+/// would be that it exists already.
+fn folders(dir: &Path) -> io::Result<()> {
+    if dir.is_file() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    fs::create_dir_all(dir)
+}
+
 fn new_folder(parent: &Path, run: &str) -> anyhow::Result<PathBuf> {
-    fs::create_dir_all(parent).with_context(|| refusal(parent))?;
+    folders(parent).with_context(|| refusal(parent))?;
     for number in 1..MOST_OF_ONE_NAME {
         let name = if number == 1 { run.to_string() } else { format!("{run}-{number}") };
         let dir = parent.join(name);

@@ -99,7 +99,6 @@ fn feature_line(feature: &FeatureProgress, colour: bool) -> String {
     let late = feature.age.is_some_and(|age| age > feature.interval * 2);
     let age = format!("{:>5}", feature.age.map_or("-".into(), seconds));
     page.put(if late { Style::Unsure } else { Style::Plain }, &age);
-    let percent = |drift: f64| format!("{:+.1}%", (drift * 100.0).clamp(-999.9, 999.9));
     let drift = feature.drift.map_or("-".into(), percent);
     page.plain(&format!(" {drift:>7} drift "));
     let tone = if feature.mismatches > 0 { Style::Bad } else { Style::Plain };
@@ -169,6 +168,12 @@ fn padded(text: &str, columns: usize) -> String {
     text + &" ".repeat(gap)
 }
 
+/// At most seven columns: `+0.1%`; what rounds to nothing has no sign.
+fn percent(fraction: f64) -> String {
+    let text = format!("{:+.1}%", (fraction * 100.0).clamp(-999.9, 999.9));
+    if text == "-0.0%" || text == "+0.0%" { "0.0%".into() } else { text }
+}
+
 /// At most five columns: `3.2s`, `95s`, `12m`, `3h`, `99h+`.
 fn seconds(span: Span) -> String {
     match span.as_secs_f64().max(0.0) {
@@ -232,6 +237,12 @@ mod tests {
         for line in [line, feature_line(&feature(), false)] {
             assert!(width(&line) <= COLUMNS, "{} {line}", width(&line));
         }
+    }
+
+    #[test]
+    fn no_drift_has_no_sign() {
+        assert_eq!([0.0, -0.0004, 0.0004].map(percent), ["0.0%"; 3]);
+        assert_eq!([0.0012, -0.05, 99.0].map(percent), ["+0.1%", "-5.0%", "+999.9%"]);
     }
 
     #[test]

@@ -57,6 +57,10 @@ impl LiveRun {
         let now = clock.now();
         // Also what tells apart runs that start in one second.
         let seed = self.seed.unwrap_or(now.0.unsigned_abs() ^ u64::from(std::process::id()));
+        let ends = self.stop.deadline(now);
+        if let Some(past) = ends.filter(|ends| *ends <= now) {
+            return Err(WrongUse(format!("--until {past} is past; it is {} now", now.whole_millis())).into());
+        }
         if let Some(path) = self.planned_capture() {
             recording::refuse_existing(&path)?;
         }
@@ -64,7 +68,6 @@ impl LiveRun {
         let path = self.record.unwrap_or_else(|| report.path().join(CAPTURE));
         let capture = recording::create(&path)?;
         let proxies = ProxySettings::from_environment(&variable).map_err(|e| WrongUse(e.to_string()))?;
-        let ends = self.stop.deadline(now);
         let settings = RunSettings {
             tool: TOOL.into(),
             clock,
@@ -78,7 +81,7 @@ impl LiveRun {
             judging: Judging::new(Arc::clone(&self.contract), report),
             live: Some(Live::start(console, now, ends)),
         };
-        let stop = stop_signal();
+        let stop = stop_signal(console);
         let ended = run(settings, self.contract, Writer::new(capture), &mut judge, stop).await;
         if let Some(live) = judge.live.take() {
             live.finish();
@@ -133,10 +136,12 @@ fn flags(contract: &Contract) -> Vec<(String, bool)> {
 
 /// Shows `true` once Ctrl-C (or a polite kill) asks to stop. A second Ctrl-C ends the program at once;
 /// what was recorded is on disk.
-pub fn stop_signal() -> watch::Receiver<bool> {
+pub fn stop_signal(console: &Console) -> watch::Receiver<bool> {
     let (stop, stopped) = watch::channel(false);
+    let console = console.clone();
     tokio::spawn(async move {
         asked_to_stop().await;
+        console.note("ending in order; Ctrl-C again ends at once");
         stop.send_replace(true);
         asked_to_stop().await;
         std::process::exit(Exit::Unable as i32);

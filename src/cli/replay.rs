@@ -7,7 +7,7 @@ use super::exit::{Exit, WrongUse};
 use super::folder::{Place, run_name};
 use super::judging::{Judged, Judging, load_contract, narrow, read_contract};
 use super::results::RunReport;
-use crate::capture::{LineError, Reader, ReaderOptions, decode_slow};
+use crate::capture::{LineError, Reader, ReaderOptions, Tail, decode_slow};
 use crate::contract::Contract;
 use crate::model::{Event, Observation, Phase, Start, Timestamp};
 use crate::source::CaptureInput;
@@ -77,7 +77,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let (mut contract, own) = contract(&settings, &first)?;
     narrow(&mut contract, &settings.features)?;
     let short: String = contract.sha256.chars().take(8).collect();
-    let report = RunReport::start(&settings.place, &run_name(first.began, &short))?;
+    let report = RunReport::start(&settings.place, &name(&first, &short))?;
     let mut judging = Judging::new(Arc::new(contract), report);
     let mut damaged = 0;
     let mut digests = Vec::new();
@@ -106,6 +106,14 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     }
     let judged = Judged { phases: &settings.phases, other_contract, damaged };
     judging.finish(digests, judged, settings.format, console)
+}
+
+/// By its start; a capture that is torn in its first line has none.
+fn name(first: &Recording, short: &str) -> String {
+    match &first.start {
+        Some(_) => run_name(first.began, short),
+        None => format!("undated-{short}"),
+    }
 }
 
 /// The contract to judge by, and its digest: the one given, else the first capture's own, else the
@@ -178,7 +186,10 @@ impl Recording {
             self.reader.damaged(damage).with_context(could_not)?;
         }
         // Without its `end` the run was interrupted, whatever follows in another capture.
-        judging.engine.end_of_capture();
+        match self.reader.tail() {
+            Tail::Torn => judging.engine.end_of_torn_capture(),
+            _ => judging.engine.end_of_capture(),
+        }
         let sha256 = self.reader.input().sha256().unwrap_or_default().to_string();
         Ok(Read { skipped: self.reader.skipped(), sha256 })
     }

@@ -66,7 +66,7 @@ impl RunReport {
 fn print(outcome: &Outcome, json: &[u8], folder: &Path, format: Format, console: &Console) -> io::Result<()> {
     match format {
         Format::Text => {
-            let layout = Layout { width: console.columns, colour: console.colour_out };
+            let layout = Layout { width: console.columns(), colour: console.colour_out };
             console.result(format!("{}\n{}\n", text::to_text(outcome, layout), folder.display()).as_bytes())
         }
         Format::Json => {

@@ -55,7 +55,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
         console.result(format!("REST http://{at}/api/  WebSocket ws://{at}/ws\n").as_bytes())?;
         console.note("Ctrl-C ends it");
         // Only an end of the watch itself could fail here, and it has none before a stop.
-        let _ = live_run::stop_signal().wait_for(|stop| *stop).await;
+        let _ = live_run::stop_signal(console).wait_for(|stop| *stop).await;
         server.end().await?;
         Ok(Exit::Pass)
     })

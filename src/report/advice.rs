@@ -30,7 +30,7 @@ pub(super) fn headlines(outcome: &Outcome) -> Vec<String> {
 
 /// What to do next, a step a line.
 pub(super) fn steps(outcome: &Outcome) -> Vec<String> {
-    let mut steps = Vec::new();
+    let mut steps = first_causes(outcome);
     for feature in &outcome.features {
         steps.extend(after_failures(feature));
     }
@@ -39,11 +39,9 @@ pub(super) fn steps(outcome: &Outcome) -> Vec<String> {
         steps.push("every finding stands in findings.csv; filter it by feature and class".into());
         steps.push(format!("after the repair: {}", watch(outcome, &failed, shortest(outcome, &failed))));
     }
-    for feature in &outcome.features {
-        steps.extend(with(feature, Verdict::Inconclusive).map(|check| lacking(feature, check)));
-    }
+    steps.extend(lacking(outcome));
     let unproven = names(outcome, Verdict::Inconclusive);
-    if !unproven.is_empty() {
+    if unproven.iter().any(|f| with(f, Verdict::Fail).next().is_none()) {
         steps.push(format!("watch longer: {}", watch(outcome, &unproven, longer(outcome, &unproven))));
     }
     if steps.is_empty() && outcome.verdict == Verdict::Pass {
@@ -107,9 +105,79 @@ fn after_failures(feature: &FeatureOutcome) -> Vec<String> {
     steps
 }
 
-fn lacking(feature: &FeatureOutcome, check: &CheckResult) -> String {
-    let what = if check.note.is_empty() { &check.observed } else { &check.note };
-    format!("{} / {} ({}) lacks evidence: {what}", feature.name, check.check, check.phase.name())
+/// Where a feed told nothing at all, that comes before anything else.
+fn first_causes(outcome: &Outcome) -> Vec<String> {
+    let address = |feed: &str| {
+        let known = outcome.feeds.iter().find(|(name, _)| name == feed);
+        known.map(|(_, address)| format!(" {address}")).unwrap_or_default()
+    };
+    let all =
+        |told: fn(&FeatureOutcome) -> bool| !outcome.features.is_empty() && outcome.features.iter().all(told);
+    let mut causes = Vec::new();
+    if all(|f| f.measures.rest_errors > 0 && f.measures.rest_records == 0) {
+        let rest = address("rest");
+        causes.push(format!("REST{rest} gave no record: check `base_url`, `headers` and `login` of [rest]"));
+    }
+    if outcome.connection.opens == 0 && outcome.connection.errors > 0 {
+        let ws = address("ws");
+        causes.push(format!("the WebSocket{ws} was never open: check `url` and `headers` of [ws]"));
+    } else if outcome.connection.opens > 0 && all(|f| f.measures.ws_messages == 0) {
+        let ws = address("ws");
+        causes.push(format!(
+            "the WebSocket{ws} was open and no feature's message came: check `subscribe` and `type` of [ws], and \
+             each feature's `ws`"
+        ));
+    }
+    causes
+}
+
+/// What checks lack, and of which features.
+struct Lack<'a> {
+    why: &'a str,
+    phase: Phase,
+    checks: Vec<&'static str>,
+    features: Vec<&'a str>,
+}
+
+/// What is lacking for a verdict: one cause, one line, however many checks and features wait for it.
+fn lacking(outcome: &Outcome) -> Vec<String> {
+    let mut lacks: Vec<Lack<'_>> = Vec::new();
+    for lack in outcome.features.iter().flat_map(lacks_of) {
+        let same = |known: &&mut Lack<'_>| {
+            (known.why, known.phase, &known.checks) == (lack.why, lack.phase, &lack.checks)
+        };
+        match lacks.iter_mut().find(same) {
+            Some(known) => known.features.extend(lack.features),
+            None => lacks.push(lack),
+        }
+    }
+    lacks.iter().map(|lack| told(lack, outcome.features.len())).collect()
+}
+
+fn lacks_of(feature: &FeatureOutcome) -> Vec<Lack<'_>> {
+    let mut lacks: Vec<Lack<'_>> = Vec::new();
+    for check in with(feature, Verdict::Inconclusive) {
+        let why = if check.note.is_empty() { &check.observed } else { &check.note };
+        match lacks.iter_mut().find(|lack| lack.why == why && lack.phase == check.phase) {
+            Some(known) => known.checks.push(check.check),
+            None => {
+                lacks.push(Lack {
+                    why,
+                    phase: check.phase,
+                    checks: vec![check.check],
+                    features: vec![&feature.name],
+                });
+            }
+        }
+    }
+    lacks
+}
+
+fn told(lack: &Lack<'_>, features: usize) -> String {
+    let whole = lack.features.len() == features && features > 1;
+    let whose = if whole { "all features".into() } else { lack.features.join(", ") };
+    let verb = if lack.features.len() * lack.checks.len() == 1 { "lacks" } else { "lack" };
+    format!("{whose} / {} ({}) {verb} evidence: {}", lack.checks.join(", "), lack.phase.name(), lack.why)
 }
 
 /// The command that watches just these features.
@@ -231,6 +299,43 @@ mod tests {
         outcome.verdict = Verdict::Inconclusive;
         assert_eq!(headlines(&outcome), ["no check was asked, so nothing is proven"]);
         assert_eq!(steps(&outcome), Vec::<String>::new());
+    }
+
+    #[test]
+    fn one_cause_is_told_once() {
+        let mut outcome = sample::passing();
+        for feature in &mut outcome.features {
+            for check in feature.checks.iter_mut().filter(|c| ["no-gaps", "no-drops"].contains(&c.check)) {
+                (check.verdict, check.note) = (Some(Verdict::Inconclusive), "REST showed no stream".into());
+            }
+        }
+        outcome.features[1].checks[0].verdict = Some(Verdict::Inconclusive);
+        outcome.features[1].checks[0].note = "too short".into();
+        let steps = steps(&outcome);
+        assert_eq!(
+            steps[..2],
+            [
+                "all features / no-drops, no-gaps (before-enabling) lack evidence: REST showed no stream",
+                "positions / messages-seen (before-enabling) lacks evidence: too short",
+            ]
+        );
+        assert_eq!(steps.len(), 3, "{steps:?}");
+    }
+
+    #[test]
+    fn a_feed_that_told_nothing_comes_first() {
+        let mut outcome = sample::passing();
+        outcome.verdict = Verdict::Fail;
+        (outcome.connection.opens, outcome.connection.errors) = (0, 3);
+        for feature in &mut outcome.features {
+            (feature.measures.rest_errors, feature.measures.rest_records) = (5, 0);
+        }
+        let told = steps(&outcome);
+        assert!(told[0].starts_with("REST") && told[0].contains("`base_url`"), "{told:?}");
+        assert!(told[1].starts_with("the WebSocket") && told[1].contains("never open"), "{told:?}");
+        outcome.connection.opens = 1;
+        outcome.features.iter_mut().for_each(|f| f.measures.ws_messages = 0);
+        assert!(steps(&outcome)[1].contains("was open and no feature's message came"));
     }
 
     #[test]

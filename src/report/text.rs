@@ -317,7 +317,8 @@ fn when(group: &Group<'_>) -> Option<String> {
         return None;
     }
     let mut parts = Vec::new();
-    if group.streams > 0 {
+    // A finding of the connection belongs to no stream.
+    if group.streams > 0 && group.feature.is_some() {
         // An episode knows its own streams only, so several are told by the widest of them.
         let most = if group.episodes > 1 { "up to " } else { "" };
         parts.push(format!("in {most}{}", plural(group.streams as usize, "stream")));

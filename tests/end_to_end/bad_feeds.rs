@@ -50,6 +50,7 @@ fn a_socket_that_stays_silent_never_passes() {
     }
     let passes = report.with_verdict("PASS");
     assert!(passes.iter().all(|row| row.ends_with("no-drops")), "{passes:?}");
+    assert!(ran.out.contains("was open and no feature's message came"), "{}", ran.out);
 }
 
 #[test]
@@ -60,6 +61,8 @@ fn where_nobody_listens_it_says_so() {
     assert_eq!(report.with_verdict("PASS"), Vec::<String>::new());
     let refused = report.findings().into_iter().find(|row| row["class"] == "connect_failed").unwrap();
     assert!(refused["detail"].contains("refused"), "{refused:?}");
+    assert!(ran.out.contains("gave no record: check `base_url`"), "{}", ran.out);
+    assert!(ran.out.contains("was never open: check `url`"), "{}", ran.out);
     assert!(ran.out.contains("connect_failed") && ran.out.contains("refused"), "{}", ran.out);
 }
 
@@ -76,6 +79,7 @@ fn html_instead_of_json_is_a_failed_control() {
     assert_eq!(ran.code, Some(3), "{}\n{}", ran.out, ran.err);
     assert_eq!(report.with_verdict("FAIL"), Vec::<String>::new(), "{}", ran.out);
     let malformed: Vec<_> = report.findings().into_iter().filter(|row| row["severity"] == "warn").collect();
+    assert!(ran.out.contains("gave no record"), "{}", ran.out);
     assert!(malformed.iter().any(|row| row["detail"].contains("<!DOCTYPE html>")), "{malformed:?}");
 }
 

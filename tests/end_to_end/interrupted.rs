@@ -4,7 +4,9 @@
 
 use super::servers::{Served, reference};
 use super::support::{Bench, Ran, Report, Running, cutover, run, wait_for};
+use cutover::source::open_capture;
 use std::fs;
+use std::io::BufRead;
 
 /// A watch under way; its first messages are on disk.
 struct Watching {
@@ -69,6 +71,7 @@ fn ctrl_c_is_the_proper_end_of_a_run_without_a_duration() {
     assert_eq!(report.json()["interrupted"], false);
     assert_eq!(report.check("positions", "no-drops")["verdict"], "PASS");
     assert!(!ran.out.contains("interrupted"), "{}", ran.out);
+    assert!(ran.err.contains("ending in order"), "{}", ran.err);
 }
 
 #[test]
@@ -108,6 +111,27 @@ fn a_torn_last_line_costs_that_line_alone() {
     };
     let full = count(&whole[..=before]);
     assert_eq!(count(&whole[..before + 30]), full, "30 bytes into the last line");
+}
+
+#[test]
+fn a_compressed_capture_survives_a_kill_too() {
+    let server = reference(20);
+    let bench = Bench::new();
+    let contract = bench.contract(server.address, server.address);
+    let (capture, dir) = (bench.arg("live.jsonl.zst"), bench.arg("live"));
+    let arguments =
+        ["watch", "--contract", &contract, "--speed", "20", "--report-dir", &dir, "--record", &capture];
+    let running = Running::start(&mut cutover(&arguments));
+    wait_for("messages in the compressed capture", || {
+        let Ok(mut lines) = open_capture(capture.as_ref()).map(BufRead::lines) else { return None };
+        // What follows the last flush cannot be read yet.
+        let seen = lines.by_ref().map_while(Result::ok).filter(|line| line.starts_with(r#"{"kind":"ws""#));
+        (seen.count() >= 20).then_some(())
+    });
+    running.kill();
+    let (ran, report) = replay(&bench, "live.jsonl.zst");
+    judged_as_interrupted(&ran, &report);
+    assert!(report.json()["observations"].as_u64() > Some(20));
 }
 
 fn judged_as_interrupted(ran: &Ran, report: &Report) {

@@ -72,6 +72,36 @@ fn a_damaged_line_is_named_or_skipped_and_counted() {
     assert_eq!(bench.report("report").json()["damaged_lines"], 1);
 }
 
+/// Half a session appended to a whole one, say.
+#[test]
+fn what_is_torn_behind_an_end_is_interrupted_too() {
+    let bench = Bench::new();
+    let path = session(&bench, "session.jsonl", MONDAY);
+    let text = fs::read_to_string(&path).unwrap();
+    let ran = replay(&bench, &[&bench.write("torn.jsonl", text.clone() + &text[..100])]);
+    assert_eq!(ran.code, Some(3), "{}\n{}", ran.out, ran.err);
+    assert!(ran.out.contains("interrupted"), "{}", ran.out);
+    assert_eq!(bench.report("report").check("positions", "no-drops")["verdict"], "INCONCLUSIVE");
+}
+
+#[test]
+fn an_earlier_capture_is_never_overwritten() {
+    let bench = Bench::new();
+    let path = session(&bench, "session.jsonl", MONDAY);
+    let before = fs::read(&path).unwrap();
+    refused(&run(&["simulate", &path]), 2, &["session.jsonl: it exists already"]);
+    let (contract, dir) = (bench.contract(nobody(), nobody()), bench.arg("report"));
+    let watch = ["watch", "--contract", &contract, "--for", "1s", "--report-dir", &dir];
+    refused(&run(&[&watch[..], &["--record", &path]].concat()), 2, &["session.jsonl: it exists already"]);
+    assert!(!bench.path("report").exists(), "nothing was touched");
+    fs::create_dir(bench.path("report")).unwrap();
+    fs::copy(&path, bench.path("report/capture.jsonl")).unwrap();
+    bench.write("report/signoff.csv", "signed");
+    refused(&run(&watch), 2, &["capture.jsonl: it exists already"]);
+    assert_eq!(bench.report("report").files(), ["capture.jsonl", "signoff.csv"]);
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
 #[test]
 fn a_newer_capture_is_refused() {
     let bench = Bench::new();
@@ -110,6 +140,9 @@ fn what_was_typed_wrongly_is_told_with_what_would_be_right() {
     refused(&fault("gap:feature=nothing"), 2, &["nothing", "positions"]);
     refused(&fault("value_mismatch:feature=positions,field=nothing"), 2, &["nothing", "pnl"]);
     refused(&fault("gap:rate=2"), 2, &["rate"]);
+    let contract = bench.contract(nobody(), nobody());
+    let past = run(&["watch", "--contract", &contract, "--until", "2020-01-01T00:00:00Z"]);
+    refused(&past, 2, &["2020-01-01T00:00:00Z is past"]);
 }
 
 #[test]
@@ -139,7 +172,7 @@ fn a_report_folder_that_takes_no_files_stops_a_run_at_its_start() {
     let contract = bench.contract(nobody(), nobody());
     for place in ["--reports", "--report-dir"] {
         let ran = run(&["watch", "--contract", &contract, place, &file]);
-        refused(&ran, 4, &[&file, "--reports"]);
+        refused(&ran, 4, &[&file, "--reports", "not a directory"]);
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), "not a folder");
 }
