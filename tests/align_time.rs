@@ -331,3 +331,24 @@ fn drift_of_three_percent_fails() {
         assert_eq!(told.verdict("no-gaps"), Verdict::Pass, "{stretch}");
     }
 }
+
+#[test]
+fn several_connections_are_several_cadences() {
+    use cutover::model::{Event, Payload};
+    // The same messages over two connections at once; the second closes and opens as it likes.
+    let mut script = clean(0);
+    script.event(0.5, Event::WsOpen { conn: 1 });
+    for k in 0..20 {
+        add(&mut script, k, Some("100.00"), Some("100.00"));
+        let t = f64::from(k) * 10.0 + 1.0;
+        let text = ws_body(t, "100.00");
+        let payload = Payload::Json { text: text.into(), binary: false };
+        script.event(t + 0.07, Event::Ws { conn: 1, bytes: 90, payload });
+    }
+    let closed = Event::WsClose { conn: 1, code: 1000, reason: "".into(), by: ClosedBy::Us };
+    script.event(95.0, closed).event(96.0, Event::WsOpen { conn: 1 });
+    let told = script.end(203.0).run();
+    assert_eq!(told.lines(), Vec::<String>::new());
+    assert_eq!(told.outcome.features[0].measures.ticks, 20);
+    assert_eq!(told.outcome.verdict, Verdict::Pass);
+}

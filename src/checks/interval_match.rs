@@ -44,7 +44,12 @@ fn judge(view: &View<'_>, check: &Check) -> Judged {
     }
     let least = spec.feature.limits.min_ticks;
     let min = minimum(view, least, |s| s.cadence.ticks);
-    let lacking = min.lacking(least, "ticks");
+    let pieces = view.feature.streams.iter().filter(|s| s.shown_by_rest && s.cadence.ticks >= least);
+    let pieces = pieces.filter(|s| s.drift(spec).is_none()).count();
+    let lacking = match (min.lacking(least, "ticks"), pieces) {
+        (lacking, 0) => lacking,
+        (lacking, n) => notes(&[&lacking, &format!("{n} streams never ticked twice in one connection")]),
+    };
     let failed = failing(view, check.classes);
     let measured = view.feature.streams.iter().filter(|s| s.cadence.ticks >= 2);
     let worst = measured

@@ -61,6 +61,9 @@ impl Link {
     pub fn opened_at(&self, epoch: u32) -> Option<Timestamp> {
         self.opened.get(epoch as usize).copied()
     }
+    pub fn epoch_is_open(&self, epoch: u32) -> bool {
+        self.open.iter().any(|o| o.epoch == epoch)
+    }
     pub fn is_open(&self) -> bool {
         !self.open.is_empty()
     }

@@ -344,6 +344,14 @@ impl Stream {
             return;
         }
         let Some((session_open, _)) = cx.feature.calendar.segment_at(at) else { return };
+        // What comes over a second connection beside the first is no tick of the first.
+        if self
+            .cadence
+            .last()
+            .is_some_and(|t| t.segment.epoch != epoch && cx.link.epoch_is_open(t.segment.epoch))
+        {
+            return;
+        }
         let tick = Tick { at, version, segment: SegmentId { epoch, session_open } };
         let known_from = self.known_from(opened);
         let arrived = self.cadence.arrived(tick, cx.pace, &cx.feature.calendar, known_from);
@@ -669,7 +677,13 @@ impl Stream {
         if let AlignState::Arrival(state) = &mut self.align {
             state.closed(epoch, at);
         }
-        self.end_segment(cx, opened, at.min(seen_until));
+        let ticks_here = match self.cadence.last() {
+            Some(tick) => tick.segment.epoch == epoch,
+            None => !cx.link.is_open(),
+        };
+        if ticks_here {
+            self.end_segment(cx, opened, at.min(seen_until));
+        }
     }
 
     fn end_segment(&mut self, cx: &mut Context<'_>, opened: Timestamp, to: Timestamp) {
