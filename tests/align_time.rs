@@ -352,3 +352,79 @@ fn several_connections_are_several_cadences() {
     assert_eq!(told.outcome.features[0].measures.ticks, 20);
     assert_eq!(told.outcome.verdict, Verdict::Pass);
 }
+
+#[test]
+fn keys_may_stand_in_the_request_alone() {
+    let each = contract(&format!(
+        r#"{HEAD}
+[[feature]]
+name = "balance"
+align = "time"
+interval = "10s"
+key = ["id", "market"]
+time = "ts"
+rest = {{ path = "/b/{{account}}", poll = "10s", records = "/data", each = {{ account = ["7", 8] }} }}
+ws = {{ type = "balance", records = "/data" }}
+[feature.fields]
+id = {{ type = "integer", rest = "@account", ws = "account/id" }}
+market = {{ type = "string", rest = "'USA'", ws = "$/market" }}
+cash = {{ type = "decimal", rest = "money/cash", tolerance = "0.01%" }}
+ts = {{ type = "timestamp", rest = "$/as_of" }}
+"#
+    ));
+    let script = |off: &str| {
+        let mut script = Script::new(&each);
+        script.open(0.0);
+        for k in 0..12 {
+            let t = f64::from(k) * 10.0 + 1.0;
+            for (params, id) in [(r#"{"account":"7"}"#, 7), (r#"{"account":8}"#, 8)] {
+                let ts = stamp(t);
+                let cash = if id == 8 { off } else { "20000" };
+                script.ws(
+                    t + 0.05,
+                    format!(r#"{{"market":"USA","data":{{"account":{{"id":{id}}},"cash":{cash},"ts":"{ts}"}},"type":"balance"}}"#),
+                );
+                let body = format!(r#"{{"data":[{{"money":{{"cash":"20000.00"}}}}],"as_of":"{ts}"}}"#);
+                script.rest_with(t + 4.0, t + 4.1, "balance", params, body);
+            }
+        }
+        script.end(123.0).run()
+    };
+    for (off, found) in [("20002", false), ("20002.01", true), ("19998", false), ("19997.99", true)] {
+        let told = script(off);
+        assert_eq!(told.count(Class::ValueMismatch), if found { 12 } else { 0 }, "{off}: {:?}", told.lines());
+        assert_eq!(told.outcome.features[0].measures.pairs, 24);
+        assert_eq!(told.outcome.features[0].measures.streams, 2);
+        if found {
+            assert_eq!(&*told.first(Class::ValueMismatch).stream, "id=8,market=USA");
+        }
+    }
+}
+
+#[test]
+fn a_304_stands_for_the_last_body() {
+    use cutover::model::{Event, Payload};
+    let mut script = clean(10);
+    let not_modified = |sent: f64| Event::Rest {
+        sent_at: common::at(sent),
+        feature: "balance".into(),
+        params: "{}".into(),
+        status: 304,
+        bytes: 0,
+        payload: Payload::Empty,
+    };
+    script.event(96.1, not_modified(96.0)).event(97.1, not_modified(97.0));
+    let no_content = Event::Rest {
+        sent_at: common::at(97.5),
+        feature: "balance".into(),
+        params: "{}".into(),
+        status: 204,
+        bytes: 0,
+        payload: Payload::Empty,
+    };
+    script.event(97.6, no_content);
+    let told = script.end(104.0).run();
+    assert_eq!(told.lines(), ["rest_error"]);
+    assert_eq!(told.outcome.features[0].measures.rest_polls, 13);
+    assert_eq!(told.outcome.features[0].measures.pairs, 10);
+}
