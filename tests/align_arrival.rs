@@ -209,3 +209,25 @@ fn the_head_is_not_judged() {
     assert_eq!(told.lines(), Vec::<String>::new());
     assert_eq!(told.outcome.features[0].measures.unjudged_head, 2);
 }
+
+#[test]
+fn just_after_a_reconnect_what_was_said_before_still_counts() {
+    let script = |after: &str| {
+        let mut script = feed(&markets(), 100, |_| ("OPEN", 1), |_| ("OPEN", 1));
+        script.close(98.0, ClosedBy::Us).event(98.1, Event::WsOpen { conn: 1 });
+        // Sent after the downtime and its settle, before the next message is due.
+        script.rest(101.5, 101.6, "markets", rest(after, 1, 9898.0));
+        for k in 0..3 {
+            let t = 107.0 + 10.0 * f64::from(k);
+            let text = ws("OPEN", 1, 10_000.0 - t);
+            let payload = cutover::model::Payload::Json { text: text.into(), binary: false };
+            script.event(t, Event::Ws { conn: 1, bytes: 80, payload });
+            script.rest(t + 4.0, t + 4.1, "markets", rest("OPEN", 1, 9996.0 - t));
+        }
+        script.end(132.0).run()
+    };
+    assert_eq!(script("OPEN").lines(), Vec::<String>::new());
+    let told = script("HALT");
+    assert_eq!(told.lines(), ["missing_on_ws id=1"]);
+    assert!(told.first(Class::MissingOnWs).during_drop);
+}

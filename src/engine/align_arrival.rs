@@ -113,7 +113,8 @@ impl ArrivalState {
     fn candidates(&self, cx: &Context<'_>, sent: Timestamp, received: Timestamp) -> std::ops::Range<usize> {
         let alive = self.alive(cx, sent, received);
         match cx.feature.cadence {
-            Cadence::Periodic if alive.is_empty() => alive,
+            // Just after a reconnect no message is due yet: what was said before the drop still counts.
+            Cadence::Periodic if alive.is_empty() && !just_opened(cx, cx.link.up_since(), sent) => alive,
             _ => alive.start.saturating_sub(1)..alive.end,
         }
     }
@@ -282,6 +283,7 @@ impl ArrivalState {
         let down = cx.link.down_meets(sent - settle, received + settle, crate::model::Span::ZERO);
         let heard = !self.alive(cx, sent, received).is_empty();
         if down || !heard {
+            let down = down || just_opened(cx, pending.open.filter(|open| Some(*open) != first_open), sent);
             let due = first_open.is_some_and(|open| sent >= open + cx.pace.interval + settle);
             if !(down || due) {
                 cx.counts.unjudged_head += 1;
@@ -435,4 +437,9 @@ impl ArrivalState {
         *self =
             ArrivalState { next_message: self.next_message, next_poll: self.next_poll, ..Default::default() };
     }
+}
+
+/// Whether a poll was sent before the first message of a connection was due.
+fn just_opened(cx: &Context<'_>, open: Option<Timestamp>, sent: Timestamp) -> bool {
+    open.is_some_and(|open| sent < open + cx.pace.interval + cx.settle())
 }
