@@ -120,11 +120,13 @@ fn replay(file: &Path) {
     assert!(written > 0);
 }
 
-/// A session of 200 accounts, 5 symbols and 5 markets, with a fault in 500 messages.
+/// A session of 200 accounts with one position each, 5 symbols and 5 markets, with a fault in 500 messages:
+/// about 400 bytes a line, as in captures of real sessions.
 fn generate(file: &Path, minutes: i64) -> (u64, u64) {
     let from = Timestamp::parse_rfc3339("2025-12-19T14:30:00Z").expect("an instant");
     let mut options = SimulationOptions::new(from, Span::from_secs(minutes * 60));
     options.world.accounts = 200;
+    options.world.positions = 1;
     options.world.symbols = 5;
     options.faults = vec![Fault::parse("value_mismatch:every=500").expect("a fault")];
     options.start = Start { capture: 1, tool: "bench".into(), contract: BUILTIN.into(), ..Start::default() };
