@@ -272,7 +272,6 @@ impl ArrivalState {
     ) {
         let settle = cx.settle();
         let (sent, received) = (pending.sent, pending.received);
-        let first_open = cx.link.first_open();
         if cx.feature.cadence == Cadence::OnChange {
             self.decide_on_change(cx, label, pending, remarks);
             return;
@@ -280,7 +279,7 @@ impl ArrivalState {
         let down = cx.link.down_meets(sent - settle, received + settle, crate::model::Span::ZERO);
         let heard = !self.alive(cx, sent, received).is_empty();
         if down || !heard {
-            let due = first_open.is_some_and(|open| sent >= open + cx.pace.interval + settle);
+            let due = due_since(cx, &pending).is_some_and(|from| sent >= from + cx.pace.interval + settle);
             if !(down || due) {
                 cx.counts.unjudged_head += 1;
             } else {
@@ -433,4 +432,10 @@ impl ArrivalState {
         *self =
             ArrivalState { next_message: self.next_message, next_poll: self.next_poll, ..Default::default() };
     }
+}
+
+/// Since when messages were due at a poll: the connection is open, and the market is.
+fn due_since(cx: &Context<'_>, pending: &Pending) -> Option<Timestamp> {
+    let session = cx.feature.calendar.segment_at(pending.sent).map(|(open, _)| open);
+    pending.open.map(|open| session.map_or(open, |session| open.max(session)))
 }

@@ -160,7 +160,7 @@ impl Stream {
 
     /// Notes, at its first sight on either side, whether it came well after its feed began.
     pub fn first_sight(&mut self, late: bool) {
-        if self.rest_first.is_none() && self.ws_first.is_none() {
+        if !self.shown_by_rest && self.rest_first.is_none() && self.ws_records == 0 {
             self.latecomer = late;
         }
     }
@@ -670,7 +670,11 @@ impl Stream {
         if let AlignState::Arrival(state) = &mut self.align {
             state.closed(epoch, at);
         }
-        self.end_segment(cx, opened, at.min(seen_until));
+        // While another connection carries the stream on, its ticks go on there.
+        let carried = self.cadence.last().is_some_and(|tick| tick.segment.epoch > epoch);
+        if !(carried && cx.link.is_open()) {
+            self.end_segment(cx, opened, at.min(seen_until));
+        }
     }
 
     fn end_segment(&mut self, cx: &mut Context<'_>, opened: Timestamp, to: Timestamp) {
@@ -718,9 +722,11 @@ impl Stream {
         if let Some(opened) = opened {
             self.end_segment(cx, opened, to);
         }
+        self.cadence.pause();
         self.event_pace.pause();
         self.news.clear();
         self.streak = Streak::default();
+        self.ws_last = None;
         // Another run may have another clock.
         self.delays = Delays::default();
         self.last_ws = None;
