@@ -79,7 +79,7 @@ pub struct Arrived {
     pub silences: Vec<Silence>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct CadenceState {
     pub ticks: u64,
     last: Option<Tick>,
@@ -88,19 +88,6 @@ pub struct CadenceState {
     slope: Slope,
     /// Δ − kP of steps, for k = 1 and for each greater k met.
     residuals: Vec<(i64, Histogram)>,
-}
-
-impl Default for CadenceState {
-    fn default() -> CadenceState {
-        CadenceState {
-            ticks: 0,
-            last: None,
-            index: 0,
-            segment: Segment::default(),
-            slope: Slope::default(),
-            residuals: Vec::new(),
-        }
-    }
 }
 
 impl CadenceState {

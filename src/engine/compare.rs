@@ -7,7 +7,6 @@ use crate::contract::{Contract, Feature, Field, FieldType, Forming, Invariant, T
 use crate::model::json::{Kind, scalar};
 use crate::model::value::{Number, parse_instant};
 use crate::model::{Class, Span, Timestamp};
-use std::borrow::Cow;
 
 /// What a feature's fields mean, ready for comparing.
 #[derive(Debug)]
@@ -486,7 +485,7 @@ fn equal(rule: &Rule, rest: (Kind, &str), ws: (Kind, &str), at: Instants, extent
     }
 }
 
-fn boolean(text: &Cow<'_, str>) -> Option<bool> {
+fn boolean(text: &str) -> Option<bool> {
     text.parse().ok()
 }
 
