@@ -113,6 +113,45 @@ fn innocent_sessions_pass_without_a_finding() {
     }
 }
 
+/// The session with its connection closed by us and opened again at once, so that nothing is lost.
+fn reopened(seen: Vec<Observation<'static>>, place: usize) -> Vec<Observation<'static>> {
+    use cutover::model::ClosedBy;
+    let at = seen[place].at;
+    let close = Event::WsClose { conn: 0, code: 1000, reason: "".into(), by: ClosedBy::Us };
+    let mut out: Vec<Observation<'static>> = Vec::with_capacity(seen.len() + 2);
+    for (i, mut observation) in seen.into_iter().enumerate() {
+        if i == place {
+            out.push(Observation { at, event: close.clone() });
+            out.push(Observation { at, event: Event::WsOpen { conn: 1 } });
+        }
+        if let (true, Event::Ws { conn, .. } | Event::WsRtt { conn, .. } | Event::WsClose { conn, .. }) =
+            (i >= place, &mut observation.event)
+        {
+            *conn = 1;
+        }
+        out.push(observation);
+    }
+    out
+}
+
+#[test]
+#[ignore = "a hundred seeds: cargo test --test accuracy varied -- --ignored"]
+fn varied_innocent_sessions_have_no_finding() {
+    for seed in 100..200_u64 {
+        let mut options = options(seed, 8);
+        options.interleave = Span::from_millis((seed as i64 * 37) % 400);
+        options.world.sparse = (seed % 4) as usize;
+        options.world.forming_updates = seed % 3 == 1;
+        options.world.rest_decimal_strings = seed % 5 == 1;
+        options.world.live_markets = seed % 7 == 1;
+        options.network.clock_offset = Span::from_secs((seed as i64 % 5 - 2) * 45);
+        let (seen, _) = simulate(options);
+        let place = seen.len() / 5 + (seed as usize * 7_919) % (seen.len() / 2);
+        let told = fold(&contract(), &reopened(seen, place), false);
+        assert_eq!(lines(&told), Vec::<String>::new(), "seed {seed}");
+    }
+}
+
 /// Findings of a class that faults may bring along: other evidence of the same cause, or remarks.
 fn brought_along(injected: Class, found: Class) -> bool {
     use Class::*;

@@ -284,7 +284,7 @@ impl ArrivalState {
         let heard = !self.alive(cx, sent, received).is_empty();
         if down || !heard {
             let down = down || just_opened(cx, pending.open.filter(|open| Some(*open) != first_open), sent);
-            let due = first_open.is_some_and(|open| sent >= open + cx.pace.interval + settle);
+            let due = due_since(cx, sent).is_some_and(|from| sent >= from + cx.pace.interval + settle);
             if !(down || due) {
                 cx.counts.unjudged_head += 1;
             } else {
@@ -442,4 +442,10 @@ impl ArrivalState {
 /// Whether a poll was sent before the first message of a connection was due.
 fn just_opened(cx: &Context<'_>, open: Option<Timestamp>, sent: Timestamp) -> bool {
     open.is_some_and(|open| sent < open + cx.pace.interval + cx.settle())
+}
+
+/// Since when messages were due at a poll: we listened, and the market was open.
+fn due_since(cx: &Context<'_>, sent: Timestamp) -> Option<Timestamp> {
+    let session = cx.feature.calendar.segment_at(sent).map(|(open, _)| open);
+    cx.link.first_open().map(|open| session.map_or(open, |session| open.max(session)))
 }

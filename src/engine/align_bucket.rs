@@ -43,6 +43,8 @@ struct Bucket {
     broken_ws: Vec<Broken>,
     judged: bool,
     missing: bool,
+    /// The WebSocket told it when REST was more than a bucket further.
+    history: bool,
     /// When a change after judging is to be judged anew.
     rejudge: Option<Timestamp>,
 }
@@ -84,6 +86,7 @@ impl BucketState {
                 broken_ws: Vec::new(),
                 judged: false,
                 missing: false,
+                history: false,
                 rejudge: None,
             };
             self.buckets.insert(i, bucket);
@@ -136,6 +139,8 @@ impl BucketState {
             bucket.first_shown = Some(Shown { sent: poll.sent, received: poll.received, before });
         }
         let changed = match &mut bucket.rest {
+            // An answer that another one overtook is not REST's last word.
+            Some(snapshot) if poll.sent < snapshot.sent => false,
             Some(snapshot) => {
                 let changed = !same_content(cx.rules, &snapshot.content, content);
                 snapshot.sent = poll.sent;
@@ -166,10 +171,10 @@ impl BucketState {
     pub fn answer_read(&mut self, cx: &mut Context<'_>, poll: Poll) {
         self.previous_sent = Some(poll.sent);
         let Some(newest) = self.newest_on_rest else { return };
-        for bucket in self.buckets.iter_mut().rev().skip_while(|b| b.event >= newest) {
-            if bucket.passed.is_some() {
-                break;
-            }
+        // Oldest first: what is due at one instant is judged, and ticks, in order.
+        let end = self.buckets.partition_point(|b| b.event < newest);
+        let first = self.buckets.iter().take(end).rposition(|b| b.passed.is_some()).map_or(0, |i| i + 1);
+        for bucket in self.buckets.range_mut(first..end) {
             bucket.passed = Some(poll.received);
             cx.deadlines.push(
                 poll.received + cx.pace.settle,
@@ -211,6 +216,7 @@ impl BucketState {
         } else if bucket.passed.is_none() && passed_by.is_some_and(|newest| event < newest) {
             // REST passed it without our having heard of it.
             bucket.passed = Some(at);
+            bucket.history = passed_by.is_some_and(|newest| event + cx.pace.interval < newest);
             cx.later(at + cx.pace.settle, Task::Bucket(event));
         }
         self.forget(cx, label);
@@ -233,7 +239,7 @@ impl BucketState {
             (Some(_), None) => bucket.absent(cx, label, first_answer),
             _ => {}
         }
-        let tick = tick.filter(|_| self.find(event).is_some_and(|b| b.rest.is_some()));
+        let tick = tick.filter(|_| self.find(event).is_some_and(|b| b.rest.is_some() || !b.history));
         self.forget(cx, label);
         tick
     }
@@ -243,7 +249,7 @@ impl BucketState {
         let Ok(i) = self.buckets.binary_search_by_key(&event, |b| b.event) else { return Extent::Forming };
         let bucket = &self.buckets[i];
         let Some(snapshot) = &bucket.rest else { return Extent::Forming };
-        let passed = |later: &Bucket| later.first_shown.is_some_and(|s| s.received <= snapshot.received);
+        let passed = |later: &Bucket| later.first_shown.is_some_and(|s| s.sent <= snapshot.sent);
         let settled = bucket.ws_last.is_some_and(|(last, _)| snapshot.sent >= last + settle);
         if settled || self.buckets.iter().skip(i + 1).any(passed) { Extent::Whole } else { Extent::Forming }
     }

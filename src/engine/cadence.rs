@@ -173,9 +173,7 @@ impl CadenceState {
     ) -> Vec<Silence> {
         let mut silences = Vec::new();
         self.silence(to, SilenceKind::Tail, pace, calendar, known_from, &mut silences);
-        self.slope.add(&self.segment);
-        self.segment = Segment::default();
-        self.last = None;
+        self.pause();
         silences
     }
 
@@ -222,6 +220,13 @@ impl CadenceState {
             }
             from = close;
         }
+    }
+
+    /// A run ended: its last tick is no reference for the next one's.
+    pub fn pause(&mut self) {
+        self.slope.add(&self.segment);
+        self.segment = Segment::default();
+        self.last = None;
     }
 
     /// The period by least squares over all segments so far.

@@ -177,7 +177,7 @@ impl Rule {
         }
         let readable = match self.kind {
             // A number where text is declared can only be judged beside the other side's value.
-            FieldType::String => kind != Kind::Bool,
+            FieldType::String => kind == Kind::String || (kind == Kind::Number && self.on_rest && self.on_ws),
             FieldType::Decimal | FieldType::Countdown if kind == Kind::Number && plain(raw) => true,
             FieldType::Decimal | FieldType::Countdown => {
                 kind != Kind::Bool && Number::parse(&scalar(raw)).is_some()

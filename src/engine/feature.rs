@@ -387,6 +387,7 @@ impl FeatureState {
             stream.shown_by_rest |= stream.rest_first.is_some();
             stream.rest_first = None;
             stream.rest_last = None;
+            stream.ws_first = None;
         }
         self.endpoints.iter_mut().for_each(Endpoint::end);
         self.first_answer = None;

@@ -161,7 +161,7 @@ impl Stream {
 
     /// Notes, at its first sight on either side, whether it came well after its feed began.
     pub fn first_sight(&mut self, late: bool) {
-        if self.rest_first.is_none() && self.ws_first.is_none() {
+        if !self.shown_by_rest && self.rest_first.is_none() && self.ws_records == 0 {
             self.latecomer = late;
         }
     }
@@ -344,12 +344,10 @@ impl Stream {
             return;
         }
         let Some((session_open, _)) = cx.feature.calendar.segment_at(at) else { return };
-        // What comes over a second connection beside the first is no tick of the first.
-        if self
-            .cadence
-            .last()
-            .is_some_and(|t| t.segment.epoch != epoch && cx.link.epoch_is_open(t.segment.epoch))
-        {
+        // A second connection beside the first may say the same again, or take the stream over.
+        let beside = |tick: &Tick| tick.segment.epoch != epoch && cx.link.epoch_is_open(tick.segment.epoch);
+        let echo = |tick: &Tick| (at - tick.at).0 * 2 < cx.pace.interval.0;
+        if self.cadence.last().is_some_and(|tick| beside(&tick) && echo(&tick)) {
             return;
         }
         let tick = Tick { at, version, segment: SegmentId { epoch, session_open } };
@@ -731,9 +729,11 @@ impl Stream {
         if let Some(opened) = opened {
             self.end_segment(cx, opened, to);
         }
+        self.cadence.pause();
         self.event_pace.pause();
         self.news.clear();
         self.streak = Streak::default();
+        self.ws_last = None;
         // Another run may have another clock.
         self.delays = Delays::default();
         self.last_ws = None;
