@@ -218,3 +218,23 @@ fn a_broken_sum_is_told_unless_a_difference_tells_it() {
     let told = feed(&bars(), 12, |m| Some(if m == 7 { odd(m) } else { closed(m) }), closed).run();
     assert_eq!(told.lines(), ["value_mismatch symbol=SPY close"]);
 }
+
+#[test]
+fn a_thinly_traded_bar_that_forms_late_in_its_minute_is_not_late() {
+    let mut script = Script::new(&bars());
+    script.open(0.0);
+    // Nothing is traded before a second of the minute that differs from bar to bar.
+    let first_trade = |m: u32| [2, 40, 11, 55, 27][m as usize % 5];
+    for second in 0..720_u32 {
+        let (m, s) = (second / 60, second % 60);
+        let mut list: Vec<String> = (m.saturating_sub(2)..m).map(closed).collect();
+        if s >= first_trade(m) {
+            list.push(bar(m, s));
+            script.ws(f64::from(second) + 0.1, ws(&bar(m, s)));
+        }
+        let t = f64::from(second) + 0.3;
+        script.rest(t, t + 0.05, "bars", rest(&list));
+    }
+    let told = script.end(720.0).run();
+    assert_eq!(told.count(Class::Late), 0, "{:?}", told.lines());
+}

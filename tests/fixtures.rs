@@ -113,7 +113,11 @@ fn every_case_gives_its_stored_reports() {
         assert_eq!(verdict, case.verdict, "{}", case.name);
         for (name, bytes) in files {
             let stored = std::fs::read_to_string(folder("reports", case).join(name)).unwrap();
-            assert_eq!(String::from_utf8(bytes).unwrap(), stored, "{}/{name}", case.name);
+            let made = String::from_utf8(bytes).unwrap();
+            for (n, (made, stored)) in made.lines().zip(stored.lines()).enumerate() {
+                assert_eq!(made, stored, "reports/{}/{name}:{}", case.name, n + 1);
+            }
+            assert!(made == stored, "reports/{}/{name} has another length", case.name);
         }
     }
 }

@@ -109,16 +109,23 @@ impl BucketState {
         self.forgotten.is_some_and(|f| event <= f)
     }
 
+    /// Whether the stream told the bucket before this one in a single message: it sends bars when they are
+    /// closed, not while they form.
+    pub fn sends_once(&self, event: Timestamp) -> bool {
+        let before = self.buckets.partition_point(|b| b.event < event).checked_sub(1);
+        before.is_some_and(|i| {
+            let bucket = &self.buckets[i];
+            bucket.ws_first.is_some() && bucket.ws_first == bucket.ws_last.map(|l| l.0)
+        })
+    }
+
     /// Whether the bucket's last message came within half an interval and said the same, in a stream
     /// that sends each bucket once: repeating an unchanged bar while it forms is no duplicate.
     pub fn repeats(&self, cx: &Context<'_>, event: Timestamp, at: Timestamp, content: &Content) -> bool {
         let Ok(i) = self.buckets.binary_search_by_key(&event, |b| b.event) else { return false };
         let bucket = &self.buckets[i];
-        let once = i > 0 && {
-            let before = &self.buckets[i - 1];
-            before.ws_first.is_some() && before.ws_first == before.ws_last.map(|l| l.0)
-        };
-        once && bucket.ws.as_ref().is_some_and(|ws| same_content(cx.rules, ws, content))
+        self.sends_once(event)
+            && bucket.ws.as_ref().is_some_and(|ws| same_content(cx.rules, ws, content))
             && bucket.ws_last.is_some_and(|(last, _)| (at - last).0 * 2 < cx.pace.interval.0)
     }
 

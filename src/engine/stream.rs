@@ -185,7 +185,7 @@ impl Stream {
         self.ws_in_hours += u64::from(cx.feature.calendar.segment_at(at).is_some());
         self.ws_first.get_or_insert(at);
         self.inspect_ws(cx, at, event, content);
-        if let Some(event) = event.filter(|e| !self.judged_missing(*e)) {
+        if let Some(event) = event.filter(|e| self.tells_delay(*e)) {
             self.delay(cx, at, event, first_after_open);
         }
         self.order(cx, at, event);
@@ -219,9 +219,13 @@ impl Stream {
         }
     }
 
-    /// A bar that was judged missing tells by itself that it is late.
-    fn judged_missing(&self, event: Timestamp) -> bool {
-        matches!(&self.align, AlignState::Bucket(state) if state.is_missing(event))
+    /// Whether the delay of this event time means anything. The first message of a bar that is sent while
+    /// it forms comes with its first trade; one that was judged missing tells by itself that it is late.
+    fn tells_delay(&self, event: Timestamp) -> bool {
+        match &self.align {
+            AlignState::Bucket(state) => state.sends_once(event) && !state.is_missing(event),
+            _ => true,
+        }
     }
 
     fn inspect_ws(
