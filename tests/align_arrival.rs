@@ -231,3 +231,17 @@ fn just_after_a_reconnect_what_was_said_before_still_counts() {
     assert_eq!(told.lines(), ["missing_on_ws id=1"]);
     assert!(told.first(Class::MissingOnWs).during_drop);
 }
+
+#[test]
+fn a_sum_that_fails_on_rest_is_told_also_where_the_poll_is_not_judged() {
+    for cadence in ["periodic", "on-change"] {
+        let contract = markets_with(&format!("cadence = \"{cadence}\"\ninvariants = [\"level <= 5\"]"));
+        let mut script = Script::new(&contract);
+        script.open(0.0).ws(1.0, ws("OPEN", 1, 9999.0));
+        script.rest(5.0, 5.1, "markets", rest("OPEN", 9, 9995.0));
+        script.ws(11.0, ws("OPEN", 1, 9989.0)).ws(21.0, ws("OPEN", 1, 9979.0));
+        let told = script.end(26.0).run();
+        assert_eq!(told.lines(), ["invariant id=1 level"], "{cadence}");
+        assert_eq!(told.outcome.features[0].measures.unjudged_head, 1, "{cadence}");
+    }
+}

@@ -297,6 +297,7 @@ impl ArrivalState {
         let judgeable = pending.open.is_some_and(|open| sent >= open + cx.pace.interval * 2 + settle);
         if !judgeable {
             cx.counts.unjudged_head += 1;
+            cx.report_broken(label, Side::Rest, &mut pending.broken, &[], None, received);
             return;
         }
         self.differ(cx, label, pending, remarks);
@@ -307,7 +308,7 @@ impl ArrivalState {
         &mut self,
         cx: &mut Context<'_>,
         label: &Arc<str>,
-        pending: Pending,
+        mut pending: Pending,
         remarks: &mut Vec<Remark>,
     ) {
         if self.reported == Some(pending.version) {
@@ -317,6 +318,7 @@ impl ArrivalState {
         let Some(other) = pending.other_sent.filter(|other| listening.is_some_and(|from| *other > from))
         else {
             cx.counts.unjudged_head += 1;
+            cx.report_broken(label, Side::Rest, &mut pending.broken, &[], None, pending.received);
             return;
         };
         let since = other - cx.settle();
@@ -328,6 +330,7 @@ impl ArrivalState {
         } else {
             let drop = cx.link.down_meets(other, pending.received, cx.settle());
             self.missing(cx, label, &pending, drop);
+            cx.report_broken(label, Side::Rest, &mut pending.broken, &[], None, pending.received);
         }
     }
 
