@@ -174,6 +174,16 @@ impl CalendarRule {
         }
     }
 
+    /// The sessions of a trade date (days since 1970-01-01): one, where the calendar knows it and trades.
+    pub fn sessions_on(&self, day: i64) -> Vec<Session> {
+        match &self.kind {
+            CalendarKind::Always => vec![utc_session(day)],
+            CalendarKind::Sessions { sessions, .. } => {
+                sessions.iter().filter(|session| session.day == day).cloned().collect()
+            }
+        }
+    }
+
     /// The session whose span, breaks included, contains `t`.
     pub fn session_at(&self, t: Timestamp) -> Option<Session> {
         match &self.kind {
