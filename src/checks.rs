@@ -8,9 +8,9 @@ mod messages_seen;
 mod no_drops;
 mod no_gaps;
 mod required_fields;
-mod sessions_covered;
+pub mod sessions_covered;
 mod values_match;
-mod values_proven;
+pub mod values_proven;
 
 pub use conclude::{Provenance, conclude};
 
