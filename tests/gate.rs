@@ -1,5 +1,7 @@
 //! `cutover gate` as CI runs it: from reports and captures alone, exit by verdict.
 
+#![allow(clippy::disallowed_methods, reason = "a test writes and reads files")]
+
 use assert_cmd::Command;
 use tempfile::TempDir;
 
