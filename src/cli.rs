@@ -14,6 +14,7 @@ pub mod logging;
 pub mod recording;
 pub mod results;
 
+pub mod calendar;
 pub mod demo;
 pub mod init;
 pub mod replay;
@@ -52,6 +53,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Serve(arguments) => serve::run(arguments.settings(), console),
         Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
         Command::Init(arguments) => init::run(&arguments.settings(), console),
+        Command::Calendar(arguments) => calendar::run(&arguments.settings(), console),
     }
 }
 
