@@ -128,10 +128,10 @@ fn in_hours(span: Span) -> String {
     let seconds = (span.0.max(0) as u64).div_ceil(1_000_000_000);
     match seconds {
         0..60 => format!("{seconds}s"),
-        60..3600 if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        60..3600 if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
         60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
         _ => match seconds.div_ceil(60) {
-            minutes if minutes % 60 == 0 => format!("{}h", thousands(minutes / 60)),
+            minutes if minutes.is_multiple_of(60) => format!("{}h", thousands(minutes / 60)),
             minutes => format!("{}h {}m", thousands(minutes / 60), minutes % 60),
         },
     }
