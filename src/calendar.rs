@@ -236,6 +236,11 @@ impl CalendarRule {
         Ok(sessions[from..].iter().take_while(|session| session.day <= last).cloned().collect())
     }
 
+    /// The sessions of a trade date (days since 1970-01-01): one, where the calendar knows it and trades.
+    pub fn sessions_on(&self, day: i64) -> Vec<Session> {
+        self.sessions_of(day, day).unwrap_or_default()
+    }
+
     /// The session whose span, breaks included, contains `t`.
     pub fn session_at(&self, t: Timestamp) -> Option<Session> {
         match &self.kind {

@@ -1,10 +1,11 @@
 //! From a finished engine to the frozen outcome: every check of every feature, and the verdicts.
 
-use super::{CHECKS, Check, View};
+use super::{CHECKS, Check, View, sessions_covered};
 use crate::engine::Engine;
 use crate::engine::FeatureState;
 use crate::engine::ledger::Tally;
-use crate::model::outcome::{CheckResult, FeatureOutcome, FieldMeasure, Measures, Outcome};
+use crate::engine::proof::FieldProof;
+use crate::model::outcome::{CheckResult, FeatureOutcome, FieldMeasure, FieldProven, Measures, Outcome};
 use crate::model::{Class, Phase, Severity, Span, Verdict};
 use crate::stats::Histogram;
 
@@ -39,8 +40,12 @@ pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
                 }
                 phases => phases.contains(&phase),
             };
-            let checks: Vec<CheckResult> =
-                CHECKS.iter().map(|check| result(check, &view, asked(check.phase))).collect();
+            let sessions = sessions_covered::seen(&view);
+            let whole = sessions_covered::count(&sessions);
+            let checks: Vec<CheckResult> = CHECKS
+                .iter()
+                .map(|check| CheckResult { sessions: whole, ..result(check, &view, asked(check.phase)) })
+                .collect();
             FeatureOutcome {
                 name: feature.name.clone(),
                 flag: flag.clone(),
@@ -50,6 +55,8 @@ pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
                 verdict: Verdict::of(checks.iter().filter_map(|c| c.verdict)),
                 checks,
                 measures: measures(feature, tally),
+                sessions,
+                proofs: feature.counts.proof.fields.iter().map(proven).collect(),
             }
         })
         .collect();
@@ -116,6 +123,15 @@ fn result(check: &Check, view: &View<'_>, asked: bool) -> CheckResult {
     result.first = judged.first;
     result.last = judged.last;
     result
+}
+
+fn proven(field: &FieldProof) -> FieldProven {
+    FieldProven {
+        field: field.name.clone(),
+        changed: field.changed,
+        shown: field.shown.iter().cloned().collect(),
+        matched: field.matched.iter().cloned().collect(),
+    }
 }
 
 fn run_notes(engine: &Engine, other_contract: bool, damaged: u64) -> Vec<String> {

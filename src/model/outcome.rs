@@ -1,7 +1,7 @@
 //! What a run concluded: frozen, ordered, complete; the only input of every report format.
 
 use super::finding::{Class, Finding};
-use super::time::{Span, Timestamp};
+use super::time::{Span, Timestamp, civil_from_days};
 use std::fmt;
 use std::sync::Arc;
 
@@ -159,6 +159,44 @@ pub struct FeatureOutcome {
     pub checks: Vec<CheckResult>,
     pub verdict: Verdict,
     pub measures: Measures,
+    /// Sessions watched, in part or whole, in the order of time.
+    pub sessions: Vec<SessionOutcome>,
+    /// What compared fields that are not static were seen to do.
+    pub proofs: Vec<FieldProven>,
+}
+
+/// One market session (of `24/7`, one UTC day) of one feature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionOutcome {
+    /// The trade date, as days since 1970-01-01.
+    pub day: i64,
+    pub open: Timestamp,
+    pub close: Timestamp,
+    /// Market time of the session, and how much of it was covered.
+    pub length: Span,
+    pub covered: Span,
+    /// Covered as far as the contract asks.
+    pub full: bool,
+    /// Failing findings in it.
+    pub findings: u64,
+}
+
+impl SessionOutcome {
+    /// `2025-12-19`
+    pub fn date(&self) -> String {
+        let (y, m, d) = civil_from_days(self.day);
+        format!("{y:04}-{m:02}-{d:02}")
+    }
+}
+
+/// One compared field: whether matching pairs saw it change, and an enum in which ways.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldProven {
+    pub field: String,
+    pub changed: bool,
+    /// From one value to another: on REST, and in matching pairs.
+    pub shown: Vec<(String, String)>,
+    pub matched: Vec<(String, String)>,
 }
 
 /// The connection over the run.

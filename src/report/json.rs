@@ -6,8 +6,8 @@
 
 use super::terminal::is_control;
 use crate::model::outcome::{
-    CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, Measures, Outcome, Quantiles,
-    WaiverOutcome,
+    CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, FieldProven, Measures, Outcome,
+    Quantiles, SessionOutcome, WaiverOutcome,
 };
 use crate::model::{Class, Finding, Span, Timestamp};
 use serde::Serialize;
@@ -84,6 +84,29 @@ struct Feature<'a> {
     verdict: &'static str,
     checks: Vec<Check<'a>>,
     measures: Measured<'a>,
+    sessions: Vec<Watched>,
+    proofs: Vec<Proven<'a>>,
+}
+
+/// A market session, as far as it was watched.
+#[derive(Serialize)]
+struct Watched {
+    date: String,
+    open: Instant,
+    close: Instant,
+    length_ns: i64,
+    covered_ns: i64,
+    full: bool,
+    findings: u64,
+}
+
+/// What a compared field was seen to do; ways as `[from, to]`.
+#[derive(Serialize)]
+struct Proven<'a> {
+    field: &'a str,
+    changed: bool,
+    shown: &'a [(String, String)],
+    matched: &'a [(String, String)],
 }
 
 #[derive(Serialize)]
@@ -304,7 +327,29 @@ impl<'a> Feature<'a> {
             verdict: feature.verdict.name(),
             checks: feature.checks.iter().map(Check::of).collect(),
             measures: Measured::of(&feature.measures),
+            sessions: feature.sessions.iter().map(Watched::of).collect(),
+            proofs: feature.proofs.iter().map(Proven::of).collect(),
         }
+    }
+}
+
+impl Watched {
+    fn of(session: &SessionOutcome) -> Watched {
+        Watched {
+            date: session.date(),
+            open: Instant(session.open),
+            close: Instant(session.close),
+            length_ns: session.length.0,
+            covered_ns: session.covered.0,
+            full: session.full,
+            findings: session.findings,
+        }
+    }
+}
+
+impl<'a> Proven<'a> {
+    fn of(field: &'a FieldProven) -> Proven<'a> {
+        Proven { field: &field.field, changed: field.changed, shown: &field.shown, matched: &field.matched }
     }
 }
 

@@ -54,6 +54,31 @@ mod reader {
         pub verdict: String,
         pub checks: Vec<Check>,
         pub measures: Measured,
+        pub sessions: Vec<Session>,
+        pub proofs: Vec<Proof>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Session {
+        pub date: String,
+        pub open: Instant,
+        pub close: Instant,
+        pub length_ns: i64,
+        pub covered_ns: i64,
+        pub full: bool,
+        pub findings: u64,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Proof {
+        pub field: String,
+        pub changed: bool,
+        pub shown: Vec<[String; 2]>,
+        pub matched: Vec<[String; 2]>,
     }
 
     #[derive(Debug, Deserialize)]
