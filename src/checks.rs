@@ -7,6 +7,7 @@ mod lacking;
 mod messages_seen;
 mod no_drops;
 mod no_gaps;
+pub mod plan;
 mod required_fields;
 pub mod sessions_covered;
 mod values_match;

@@ -15,9 +15,11 @@ pub mod logging;
 pub mod recording;
 pub mod results;
 
+pub mod calendar;
 pub mod demo;
 pub mod gate;
 pub mod init;
+pub mod plan;
 pub mod replay;
 pub mod serve;
 pub mod simulate;
@@ -55,6 +57,8 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Serve(arguments) => serve::run(arguments.settings(), console),
         Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
         Command::Init(arguments) => init::run(&arguments.settings(), console),
+        Command::Plan(arguments) => plan::run(&arguments.settings(), console),
+        Command::Calendar(arguments) => calendar::run(&arguments.settings(), console),
     }
 }
 

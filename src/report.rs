@@ -9,6 +9,7 @@ pub mod annotations;
 pub mod findings;
 pub mod json;
 pub mod junit;
+pub mod plan;
 pub mod signoff;
 pub mod summary;
 pub mod terminal;

@@ -3,7 +3,7 @@
 
 use super::folder::Place;
 use super::world::WorldSettings;
-use super::{demo, gate, init, replay, serve, simulate, watch};
+use super::{calendar, demo, gate, init, plan, replay, serve, simulate, watch};
 use crate::model::{Phase, Span, Timestamp};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -45,6 +45,10 @@ pub enum Command {
     Simulate(simulate::Arguments),
     /// Write the built-in contract as a start for your own
     Init(init::Arguments),
+    /// Tell what a contract will check, and how long that takes to prove
+    Plan(plan::Arguments),
+    /// Print the sessions of an exchange, or which calendars are known
+    Calendar(calendar::Arguments),
 }
 
 /// Under this heading help lists what every command takes.
