@@ -6,8 +6,8 @@
 
 use super::terminal::is_control;
 use crate::model::outcome::{
-    CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, Measures, Outcome, Quantiles,
-    WaiverOutcome,
+    CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, Measures, Outcome, ProcessOutcome,
+    Quantiles, WaiverOutcome,
 };
 use crate::model::{Class, Finding, Span, Timestamp};
 use serde::Serialize;
@@ -64,6 +64,7 @@ struct Report<'a> {
     notes: &'a [String],
     features: Vec<Feature<'a>>,
     connection: Connection,
+    processes: Vec<Process<'a>>,
     findings: Findings<'a>,
     waivers: Vec<Waiver<'a>>,
 }
@@ -167,6 +168,17 @@ struct Connection {
     rtt: Spread,
     self_stalls: u64,
     self_stalled_ns: i64,
+}
+
+/// The samples stand here too, so that a report can be the baseline of a later run.
+#[derive(Serialize)]
+struct Process<'a> {
+    process: &'a str,
+    samples: u64,
+    outside_hours: u64,
+    restarts: u64,
+    cpu_microcores: &'a [u64],
+    rss_bytes: &'a [u64],
 }
 
 #[derive(Serialize)]
@@ -287,6 +299,7 @@ impl<'a> Report<'a> {
             notes: &outcome.notes,
             features: outcome.features.iter().map(Feature::of).collect(),
             connection: Connection::of(&outcome.connection),
+            processes: outcome.processes.iter().map(Process::of).collect(),
             findings: Findings::of(outcome),
             waivers: outcome.waivers.iter().map(Waiver::of).collect(),
         }
@@ -394,6 +407,19 @@ impl Connection {
             rtt: Spread::of(&c.rtt),
             self_stalls: c.self_stalls,
             self_stalled_ns: c.self_stalled.0,
+        }
+    }
+}
+
+impl<'a> Process<'a> {
+    fn of(process: &'a ProcessOutcome) -> Process<'a> {
+        Process {
+            process: &process.process,
+            samples: process.samples,
+            outside_hours: process.outside,
+            restarts: process.restarts,
+            cpu_microcores: &process.cpu_microcores,
+            rss_bytes: &process.rss_bytes,
         }
     }
 }

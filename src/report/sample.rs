@@ -1,8 +1,8 @@
 //! Owns the outcomes that the tests of the formats show. Must not stand in anything but tests.
 
 use crate::model::outcome::{
-    CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, Measures, Outcome, Quantiles,
-    WaiverOutcome,
+    CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, Measures, Outcome, ProcessOutcome,
+    Quantiles, WaiverOutcome,
 };
 use crate::model::{Class, Finding, Phase, Span, Timestamp, Verdict};
 use std::sync::Arc;
@@ -111,6 +111,13 @@ pub fn passing() -> Outcome {
             feature("intraday_bar", "WS_FEATURE_INTRADAY", Span::from_secs(60)),
             feature("market_status", "WS_FEATURE_GLOBAL_MARKET", Span::from_secs(10)),
         ],
+        processes: vec![ProcessOutcome {
+            process: "backend".into(),
+            samples: 3,
+            cpu_microcores: vec![12_500, 13_000],
+            rss_bytes: vec![188_743_680, 188_747_776, 188_743_680],
+            ..ProcessOutcome::default()
+        }],
         connection: ConnectionOutcome {
             opens: 1,
             frames: 960,
