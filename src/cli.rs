@@ -4,6 +4,8 @@
 //! Clap's types stop here; each command has one file, with its arguments, its settings and its body.
 
 pub mod arguments;
+pub mod backend;
+pub mod baseline;
 pub mod console;
 pub mod evidence;
 pub mod exit;

@@ -14,11 +14,15 @@ pub mod context;
 pub mod endpoint;
 pub mod extract;
 mod feature;
+pub mod frontend;
 pub mod intern;
 pub mod ledger;
 pub mod link;
+pub mod logs;
 pub mod plan;
 pub mod proof;
+pub mod resources;
+mod route;
 pub mod sessions;
 pub mod stream;
 
@@ -29,16 +33,19 @@ pub use ledger::Sink;
 
 use crate::contract::Contract;
 use crate::model::json::NotJson;
-use crate::model::outcome::{ConnectionOutcome, FeatureProgress, Progress};
+use crate::model::outcome::{ConnectionOutcome, FeatureProgress, ProcessOutcome, Progress};
 use crate::model::{
     Class, ClosedBy, EndReason, Event, Observation, Payload, Severity, Span, Start, Timestamp,
 };
 use crate::stats::Histogram;
-use context::Deadlines;
+use context::{Deadlines, Task};
 use extract::Routed;
+use frontend::{Frontend, Request};
 use ledger::{Draft, Ledger};
 use link::Link;
+use logs::LogWatch;
 use plan::Plan;
+use resources::Resources;
 use std::sync::Arc;
 
 /// Length of what is quoted of a server's text in a finding, in characters.
@@ -54,6 +61,9 @@ pub struct Engine {
     deadlines: Deadlines,
     extraction: Extraction,
     pub(crate) run: RunState,
+    pub(crate) frontend: Frontend,
+    pub(crate) logs: LogWatch,
+    pub(crate) resources: Resources,
     pub(crate) connection: ConnectionOutcome,
     rtt: Histogram,
     /// Drops whose end is not known yet: a drop counts when any part of its downtime is market time.
@@ -73,9 +83,6 @@ pub struct RunState {
     pub interrupted: bool,
     /// When the present run began.
     pub began: Option<Timestamp>,
-    pub frontend_lines: u64,
-    pub samples: u64,
-    pub logs: u64,
 }
 
 impl Engine {
@@ -92,6 +99,9 @@ impl Engine {
             deadlines: Deadlines::default(),
             extraction: Extraction::default(),
             run: RunState::default(),
+            frontend: Frontend::new(&contract),
+            logs: LogWatch::new(&contract.logs),
+            resources: Resources::new(contract.clone()),
             connection: ConnectionOutcome::default(),
             rtt: Histogram::new(Span::from_micros(10)),
             drops: Vec::new(),
@@ -110,6 +120,16 @@ impl Engine {
         (&mut self.features, around)
     }
 
+    /// What an earlier run used, for `resources-flat`; to be told before `finish`.
+    pub fn set_baseline(&mut self, processes: Vec<ProcessOutcome>) {
+        self.resources.set_baseline(processes);
+    }
+
+    /// What each process used so far.
+    pub fn processes(&self) -> Vec<ProcessOutcome> {
+        self.resources.outcomes()
+    }
+
     pub fn contract(&self) -> &Arc<Contract> {
         &self.contract
     }
@@ -117,6 +137,10 @@ impl Engine {
     /// Judges what was due before `now`. Never changes a result, only when it is known.
     pub fn advance(&mut self, now: Timestamp) {
         while let Some(deadline) = self.deadlines.pop_before(now) {
+            if let Task::Request(number) = deadline.task {
+                self.frontend.judge(deadline.feature, number, &mut self.ledger);
+                continue;
+            }
             let (features, mut around) = self.parts();
             features[deadline.feature].judge(deadline, &mut around);
         }
@@ -156,9 +180,15 @@ impl Engine {
                 self.connection.self_stalled =
                     self.connection.self_stalled + Span::from_millis(*millis as i64);
             }
-            Event::Sample { .. } => self.run.samples += 1,
-            Event::Log { .. } => self.run.logs += 1,
-            Event::Frontend { .. } => self.run.frontend_lines += 1,
+            Event::Sample { process, cpu_seconds, rss_bytes } => {
+                self.resources.sample(at, process, *cpu_seconds, *rss_bytes);
+            }
+            Event::Log { source, line } => self.logs.line(at, source, line, &mut self.ledger),
+            Event::LogState { source, state } => self.logs.state(at, source, *state),
+            Event::Frontend { method, path, feature, status } => {
+                let request = Request { method, target: path, feature: feature.as_deref(), status: *status };
+                self.frontend.observe(at, request, &mut self.ledger, &mut self.deadlines);
+            }
             Event::End { reason } => self.end(at, *reason == EndReason::Interrupted),
         }
         Ok(())
@@ -212,6 +242,7 @@ impl Engine {
         for feature in &mut self.features {
             feature.finish(&mut self.ledger);
         }
+        self.resources.finish(&mut self.ledger);
     }
 
     fn note(&mut self, at: Timestamp) {
@@ -226,6 +257,7 @@ impl Engine {
 
     fn on_start(&mut self, start: &Start, at: Timestamp) {
         self.run.began = Some(at);
+        self.frontend.start(&start.flags);
         if self.run.start.is_none() {
             self.run.start = Some(start.clone());
         }
@@ -495,6 +527,9 @@ impl Engine {
         }
         let up: Span = self.link.up_times(at).fold(Span::ZERO, |sum, (from, to)| sum + (to - from));
         self.connection.open_time = self.connection.open_time + up;
+        self.frontend.end(at);
+        self.logs.end(at);
+        self.resources.end(at);
         self.deadlines.clear();
         self.link = Link::default();
         self.run.began = None;

@@ -2,6 +2,7 @@
 //! Must not need a network, a clock or an environment: the same captures give the same reports.
 
 use super::arguments::{Format, ReportArguments, phase};
+use super::baseline;
 use super::console::Console;
 use super::exit::{Exit, WrongUse};
 use super::folder::{Place, run_name};
@@ -42,6 +43,9 @@ pub struct Arguments {
     /// Skip, count and report damaged lines instead of stopping at the first
     #[arg(long)]
     skip_damaged: bool,
+    /// Hold CPU and memory against this earlier run: its report, report folder or capture
+    #[arg(long, value_name = "REPORT|CAPTURE")]
+    baseline: Option<PathBuf>,
     #[command(flatten)]
     report: ReportArguments,
 }
@@ -56,6 +60,7 @@ pub struct Settings {
     /// Empty: what each feature's flag asks for.
     pub phases: Vec<Phase>,
     pub skip_damaged: bool,
+    pub baseline: Option<PathBuf>,
     pub place: Place,
     pub format: Format,
 }
@@ -68,6 +73,7 @@ impl Arguments {
             features: self.features,
             phases: self.phases,
             skip_damaged: self.skip_damaged,
+            baseline: self.baseline,
             place: self.report.place(),
             format: self.report.format,
         }
@@ -78,9 +84,14 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let first = Recording::open(&settings.captures[0], settings.skip_damaged)?;
     let (mut contract, own) = contract(settings.contract.as_deref(), &first)?;
     narrow(&mut contract, &settings.features)?;
+    let contract = Arc::new(contract);
+    let baseline = settings.baseline.as_ref().map(|path| baseline::load(path, &contract)).transpose()?;
     let short: String = contract.sha256.chars().take(8).collect();
     let report = RunReport::start(&settings.place, &name(&first, &short))?;
-    let mut judging = Judging::new(Arc::new(contract), report);
+    let mut judging = Judging::new(contract, report);
+    if let Some(baseline) = baseline {
+        judging.engine.set_baseline(baseline);
+    }
     let mut damaged = 0;
     let mut digests = Vec::new();
     let mut other_contract = false;
