@@ -28,6 +28,7 @@ fn main() {
     match arguments.as_slice() {
         [job, file] if job == "parse" => measure(|| bare_parse(Path::new(file))),
         [job, file] if job == "replay" => measure(|| replay(Path::new(file))),
+        [job, file, minutes] if job == "generate" => drop(generate(Path::new(file), minutes.parse().expect("minutes"))),
         [minutes] => compare(minutes.parse().expect("minutes of the session")),
         _ => compare(390),
     }

@@ -16,6 +16,7 @@ use crate::contract::{Contract, Feature};
 use crate::model::json::Kind;
 use crate::model::value::parse_instant;
 use crate::model::{Class, Severity, Span, Timestamp};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The feature as the contract has it.
@@ -85,6 +86,7 @@ pub struct Answered<'a> {
     pub sent: Timestamp,
     pub received: Timestamp,
     pub text: &'a str,
+    pub records: Range<usize>,
     pub extraction: &'a Extraction,
     pub plan: &'a SidePlan,
 }
@@ -95,6 +97,7 @@ pub struct Frame<'a> {
     pub at: Timestamp,
     pub opened: Opened,
     pub text: &'a str,
+    pub records: Range<usize>,
     pub extraction: &'a Extraction,
     pub plan: &'a SidePlan,
 }
@@ -253,8 +256,7 @@ impl FeatureState {
         rest: bool,
     ) {
         let (plan, text) = side;
-        let (from, to) = extraction.records[index].unknown;
-        for unknown in &extraction.unknown[from as usize..to as usize] {
+        for unknown in extraction.unknown(extraction.record(index)) {
             let above = &plan.nodes[unknown.node as usize].path;
             let name = unknown.name.raw(text);
             let list = if unknown.row { &self.spec.rules.rows_at } else { &Default::default() };
@@ -278,12 +280,12 @@ impl FeatureState {
     // ---- the two sides ----
 
     pub fn on_rest(&mut self, answered: Answered<'_>, around: &mut Surroundings<'_>) {
-        let Answered { endpoint, sent, received, text, extraction, plan } = answered;
+        let Answered { endpoint, sent, received, text, records, extraction, plan } = answered;
         self.traffic.answers += 1;
         let feed_began = *self.first_answer.get_or_insert(received);
         let before = self.endpoints[endpoint].last;
         self.touched.clear();
-        for index in 0..extraction.records.len() {
+        for index in records {
             self.traffic.rest_records += 1;
             self.scratch.fill(plan, extraction, index, text, &self.endpoints[endpoint].params);
             let number = match self.stream() {
@@ -318,11 +320,11 @@ impl FeatureState {
     }
 
     pub fn on_message(&mut self, frame: Frame<'_>, around: &mut Surroundings<'_>) {
-        let Frame { at, opened, text, extraction, plan } = frame;
+        let Frame { at, opened, text, records, extraction, plan } = frame;
         self.traffic.first_message.get_or_insert(at);
         self.traffic.last_message = Some(at);
         self.traffic.ws_in_hours += u64::from(self.spec.feature.calendar.segment_at(at).is_some());
-        for index in 0..extraction.records.len() {
+        for index in records {
             self.traffic.ws_records += 1;
             self.scratch.fill(plan, extraction, index, text, &[]);
             let number = match self.stream() {
