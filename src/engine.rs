@@ -7,6 +7,7 @@
 pub mod align_arrival;
 pub mod align_bucket;
 pub mod align_time;
+pub mod batch;
 pub mod cadence;
 pub mod compare;
 pub mod content;
@@ -20,6 +21,7 @@ pub mod link;
 pub mod plan;
 pub mod stream;
 
+pub use batch::Batch;
 pub use extract::Extraction;
 pub use feature::FeatureState;
 use feature::Surroundings;

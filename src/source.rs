@@ -4,6 +4,7 @@
 //! which an observation reaches the capture and the judge; each source has a file of its own and
 //! reaches the sequencer over one bounded queue. Must not: conclude anything from what came in.
 
+pub mod ahead;
 mod body;
 pub mod clock;
 pub mod file;
@@ -17,7 +18,7 @@ mod tls;
 mod websocket;
 
 pub use clock::Clock;
-pub use file::{CaptureInput, CaptureSink, create_capture, open_capture};
+pub use file::{CaptureSink, create_capture, open_capture};
 pub use proxy::{ProxyError, ProxySettings};
 pub use rest::LoginError;
 pub use secret::shown_url;
