@@ -4,6 +4,7 @@
 //! which an observation reaches the capture and the judge; each source has a file of its own and
 //! reaches the sequencer over one bounded queue. Must not: conclude anything from what came in.
 
+pub mod ahead;
 mod backend;
 mod body;
 pub mod clock;
@@ -22,7 +23,7 @@ mod websocket;
 
 pub use backend::{BackendError, BackendTargets};
 pub use clock::Clock;
-pub use file::{CaptureInput, CaptureSink, create_capture, open_capture};
+pub use file::{CaptureSink, create_capture, open_capture};
 pub use log::LogTarget;
 pub use metrics::MetricsTarget;
 pub use process::{ProcessTarget, Which};
