@@ -17,6 +17,7 @@ mod feature;
 pub mod intern;
 pub mod ledger;
 pub mod link;
+pub mod market_status;
 pub mod plan;
 pub mod proof;
 pub mod sessions;
