@@ -9,9 +9,9 @@ mod no_drops;
 mod no_gaps;
 pub mod plan;
 mod required_fields;
-mod sessions_covered;
+pub mod sessions_covered;
 mod values_match;
-mod values_proven;
+pub mod values_proven;
 
 pub use conclude::{Provenance, conclude};
 

@@ -5,6 +5,7 @@
 
 pub mod arguments;
 pub mod console;
+pub mod evidence;
 pub mod exit;
 pub mod folder;
 pub mod judging;
@@ -16,6 +17,7 @@ pub mod results;
 
 pub mod calendar;
 pub mod demo;
+pub mod gate;
 pub mod init;
 pub mod plan;
 pub mod replay;
@@ -51,6 +53,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Demo(arguments) => demo::run(arguments.settings(), console),
         Command::Watch(arguments) => watch::run(arguments.settings(), console),
         Command::Replay(arguments) => replay::run(arguments.settings(), console),
+        Command::Gate(arguments) => gate::run(arguments.settings(), console),
         Command::Serve(arguments) => serve::run(arguments.settings(), console),
         Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
         Command::Init(arguments) => init::run(&arguments.settings(), console),

@@ -6,6 +6,7 @@ use common::{HEAD, Script, Told, at, stamp};
 use cutover::checks::{Provenance, conclude};
 use cutover::contract::Contract;
 use cutover::engine::Engine;
+use cutover::model::outcome::SessionOutcome;
 use cutover::model::{ClosedBy, EndReason, Event, Observation, Outcome, Phase, Verdict};
 use std::sync::Arc;
 
@@ -91,12 +92,17 @@ fn result(outcome: &Outcome, check: &str) -> (Verdict, String, u64) {
     (told.verdict.unwrap(), format!("{}; {}", told.observed, told.note), told.sessions)
 }
 
+fn full(outcome: &Outcome, session: &SessionOutcome) -> bool {
+    session.is_full(outcome.features[0].required)
+}
+
 #[test]
 fn two_whole_clean_sessions_are_covered() {
     let outcome = judge(&contract(true), &[run(0.0, &Day::default()), run(1.0, &Day::default())]);
     let (verdict, words, sessions) = result(&outcome, "sessions-covered");
     assert_eq!((verdict, sessions), (Verdict::Pass, 2), "{words}");
-    let seen: Vec<(String, bool)> = outcome.features[0].sessions.iter().map(|s| (s.date(), s.full)).collect();
+    let seen: Vec<(String, bool)> =
+        outcome.features[0].sessions.iter().map(|s| (s.date(), full(&outcome, s))).collect();
     assert_eq!(seen, [("2025-12-19".to_string(), true), ("2025-12-20".to_string(), true)]);
     assert_eq!(result(&outcome, "values-proven").0, Verdict::Pass);
 }
@@ -114,15 +120,18 @@ fn one_session_is_not_enough_and_says_so() {
 #[test]
 fn a_session_adds_up_over_captures_and_the_hole_between_them_counts() {
     let part = |from: f64, to: f64| run(0.0, &Day { from, to, ..Day::default() });
-    let cover =
-        |runs: &[Vec<Observation<'static>>]| judge(&contract(true), runs).features[0].sessions[0].clone();
+    let cover = |runs: &[Vec<Observation<'static>>]| {
+        let outcome = judge(&contract(true), runs);
+        let session = &outcome.features[0].sessions[0];
+        (full(&outcome, session), session.covered.0 / 1_000_000)
+    };
     // From the first answer at 24.1 s on: less than 99.5 %.
     let late = cover(&[part(20.0, 660.0)]);
-    assert_eq!((late.full, late.covered.0 / 1_000_000), (false, 575_900));
+    assert_eq!(late, (false, 575_900));
     let whole = cover(&[part(-50.0, 300.0), part(306.0, 660.0)]);
     // The first run ends at 305 s, the second's first answer comes at 310.1 s.
-    assert_eq!((whole.full, whole.covered.0 / 1_000_000), (false, 594_900));
-    assert!(cover(&[part(-50.0, 660.0)]).full);
+    assert_eq!(whole, (false, 594_900));
+    assert!(cover(&[part(-50.0, 660.0)]).0);
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! From a finished engine to the frozen outcome: every check of every feature, and the verdicts.
 
-use super::{CHECKS, Check, View, sessions_covered};
+use super::{CHECKS, Check, View, sessions_covered, values_proven};
 use crate::engine::Engine;
 use crate::engine::FeatureState;
 use crate::engine::ledger::Tally;
-use crate::engine::proof::FieldProof;
-use crate::model::outcome::{CheckResult, FeatureOutcome, FieldMeasure, FieldProven, Measures, Outcome};
+use crate::model::outcome::{CheckResult, FeatureOutcome, FieldMeasure, Measures, Outcome};
 use crate::model::{Class, Phase, Severity, Span, Verdict};
 use crate::stats::Histogram;
 
@@ -41,7 +40,8 @@ pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
                 phases => phases.contains(&phase),
             };
             let sessions = sessions_covered::seen(&view);
-            let whole = sessions_covered::count(&sessions);
+            let required = sessions_covered::required(&view);
+            let whole = sessions_covered::count(&sessions, required);
             let checks: Vec<CheckResult> = CHECKS
                 .iter()
                 .map(|check| CheckResult { sessions: whole, ..result(check, &view, asked(check.phase)) })
@@ -56,7 +56,8 @@ pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
                 checks,
                 measures: measures(feature, tally),
                 sessions,
-                proofs: feature.counts.proof.fields.iter().map(proven).collect(),
+                proofs: values_proven::seen(&view),
+                required,
             }
         })
         .collect();
@@ -123,15 +124,6 @@ fn result(check: &Check, view: &View<'_>, asked: bool) -> CheckResult {
     result.first = judged.first;
     result.last = judged.last;
     result
-}
-
-fn proven(field: &FieldProof) -> FieldProven {
-    FieldProven {
-        field: field.name.clone(),
-        changed: field.changed,
-        shown: field.shown.iter().cloned().collect(),
-        matched: field.matched.iter().cloned().collect(),
-    }
 }
 
 fn run_notes(engine: &Engine, other_contract: bool, damaged: u64) -> Vec<String> {

@@ -25,15 +25,6 @@ pub struct FieldProof {
 }
 
 impl FieldProof {
-    /// What an enum did on REST and in no matched pair.
-    pub fn unmatched(&self) -> impl Iterator<Item = &Way> {
-        self.shown.difference(&self.matched)
-    }
-
-    pub fn is_proven(&self) -> bool {
-        self.changed && self.unmatched().next().is_none()
-    }
-
     /// Nothing that is still to come can add to it.
     fn is_settled(&self) -> bool {
         self.changed && !self.enumerated

@@ -163,6 +163,14 @@ pub struct FeatureOutcome {
     pub sessions: Vec<SessionOutcome>,
     /// What compared fields that are not static were seen to do.
     pub proofs: Vec<FieldProven>,
+    pub required: SessionsRequired,
+}
+
+/// How many sessions the contract asks for, and how much of each must be covered (a fraction).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SessionsRequired {
+    pub sessions: u64,
+    pub coverage: f64,
 }
 
 /// One market session (of `24/7`, one UTC day) of one feature.
@@ -175,8 +183,6 @@ pub struct SessionOutcome {
     /// Market time of the session, and how much of it was covered.
     pub length: Span,
     pub covered: Span,
-    /// Covered as far as the contract asks.
-    pub full: bool,
     /// Failing findings in it.
     pub findings: u64,
 }
@@ -186,6 +192,11 @@ impl SessionOutcome {
     pub fn date(&self) -> String {
         let (y, m, d) = civil_from_days(self.day);
         format!("{y:04}-{m:02}-{d:02}")
+    }
+
+    /// Whether it is covered as far as the contract asks.
+    pub fn is_full(&self, required: SessionsRequired) -> bool {
+        self.length > Span::ZERO && self.covered.0 as f64 >= self.length.0 as f64 * required.coverage
     }
 }
 
@@ -197,6 +208,17 @@ pub struct FieldProven {
     /// From one value to another: on REST, and in matching pairs.
     pub shown: Vec<(String, String)>,
     pub matched: Vec<(String, String)>,
+}
+
+impl FieldProven {
+    /// What an enum did on REST and in no matching pair.
+    pub fn unmatched(&self) -> impl Iterator<Item = &(String, String)> {
+        self.shown.iter().filter(|way| !self.matched.contains(way))
+    }
+
+    pub fn is_proven(&self) -> bool {
+        self.changed && self.unmatched().next().is_none()
+    }
 }
 
 /// The connection over the run.

@@ -2,7 +2,7 @@
 
 use crate::model::outcome::{
     CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, FieldProven, Measures, Outcome,
-    Quantiles, SessionOutcome, WaiverOutcome,
+    Quantiles, SessionOutcome, SessionsRequired, WaiverOutcome,
 };
 use crate::model::{Class, Finding, Phase, Span, Timestamp, Verdict};
 use std::sync::Arc;
@@ -91,7 +91,6 @@ fn feature(name: &str, flag: &str, interval: Span) -> FeatureOutcome {
             close: at("2025-12-19T21:00:00Z"),
             length: Span::from_secs(23_400),
             covered: Span::from_secs(600),
-            full: false,
             findings: 0,
         }],
         proofs: vec![FieldProven {
@@ -100,6 +99,7 @@ fn feature(name: &str, flag: &str, interval: Span) -> FeatureOutcome {
             shown: vec![("OPEN".into(), "CLOSED".into())],
             matched: vec![],
         }],
+        required: SessionsRequired { sessions: 2, coverage: 0.995 },
     }
 }
 
