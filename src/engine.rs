@@ -20,6 +20,7 @@ pub mod intern;
 pub mod ledger;
 pub mod link;
 pub mod logs;
+pub mod market_status;
 pub mod plan;
 pub mod proof;
 pub mod resources;

@@ -10,6 +10,7 @@ use super::extract::Extraction;
 use super::intern::Interner;
 use super::ledger::{Draft, Ledger};
 use super::link::{Link, Opened};
+use super::market_status::{MarketWatch, Shown};
 use super::plan::SidePlan;
 use super::sessions::Sessions;
 use super::stream::{Stream, WsRecord};
@@ -48,6 +49,7 @@ pub struct FeatureState {
     pub market_time: Span,
     pub connected_time: Span,
     pub sessions: Sessions,
+    market: MarketWatch,
     /// The calendar does not know all of the time that was watched.
     pub beyond_calendar: bool,
     scratch: Content,
@@ -186,6 +188,7 @@ impl FeatureState {
             market_time: Span::ZERO,
             connected_time: Span::ZERO,
             sessions: Sessions::default(),
+            market: MarketWatch::default(),
             beyond_calendar: false,
             scratch: Content::default(),
             key_bytes: Vec::new(),
@@ -301,6 +304,7 @@ impl FeatureState {
             };
             self.unexpected(number, extraction, index, (plan, text), received, true);
             let event = self.spec.event_time(&self.scratch, received);
+            self.status_shown(number, compare::Side::Rest, sent, received, around.ledger);
             let stream = &mut self.streams[number];
             stream.first_sight(self.spec.comes_late(received, Some(feed_began)));
             // The poll before, where it did not show the stream.
@@ -342,6 +346,7 @@ impl FeatureState {
             self.unexpected(number, extraction, index, (plan, text), at, false);
             let event = self.spec.event_time(&self.scratch, at);
             self.streams[number].first_sight(self.spec.comes_late(at, self.first_answer));
+            self.status_shown(number, compare::Side::Ws, at, at, around.ledger);
             let record =
                 WsRecord { at, epoch: opened.epoch, opened: opened.at, event, content: &self.scratch };
             let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
@@ -364,6 +369,20 @@ impl FeatureState {
         }
     }
 
+    /// Holds the status in `scratch` against the market's calendar.
+    fn status_shown(
+        &mut self,
+        stream: usize,
+        side: compare::Side,
+        from: Timestamp,
+        at: Timestamp,
+        ledger: &mut Ledger,
+    ) {
+        let label = &self.streams[stream].label;
+        let shown = Shown { stream, label, side, content: &self.scratch, from, at };
+        self.market.shown(self.spec.index, &self.spec.feature, self.spec.settle, &shown, ledger);
+    }
+
     /// An endpoint gave no usable answer.
     pub fn unanswered(&mut self, params: &str, at: Timestamp) {
         let endpoint = self.endpoint(params);
@@ -381,6 +400,7 @@ impl FeatureState {
         let calendar = self.spec.feature.calendar.clone();
         self.market_time = self.market_time + calendar.market_time(began, at);
         self.sessions.end(at, &calendar);
+        self.market.end(self.spec.index, &self.spec.feature, around.ledger);
         self.beyond_calendar |= !calendar.knows(began, at);
         for (from, to) in around.link.up_times(at) {
             self.connected_time = self.connected_time + calendar.market_time(from, to);
