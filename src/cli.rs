@@ -17,6 +17,7 @@ pub mod recording;
 pub mod results;
 
 pub mod demo;
+pub mod import;
 pub mod init;
 pub mod replay;
 pub mod serve;
@@ -53,6 +54,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Replay(arguments) => replay::run(arguments.settings(), console),
         Command::Serve(arguments) => serve::run(arguments.settings(), console),
         Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
+        Command::Import(arguments) => import::run(arguments.settings(), console),
         Command::Init(arguments) => init::run(&arguments.settings(), console),
     }
 }

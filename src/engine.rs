@@ -21,7 +21,7 @@ pub mod link;
 pub mod logs;
 pub mod plan;
 pub mod resources;
-mod route;
+pub mod route;
 pub mod stream;
 
 pub use extract::Extraction;
@@ -255,7 +255,7 @@ impl Engine {
 
     fn on_start(&mut self, start: &Start, at: Timestamp) {
         self.run.began = Some(at);
-        self.frontend.start(&start.flags);
+        self.frontend.start(start);
         if self.run.start.is_none() {
             self.run.start = Some(start.clone());
         }
