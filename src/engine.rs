@@ -24,7 +24,7 @@ pub mod market_status;
 pub mod plan;
 pub mod proof;
 pub mod resources;
-mod route;
+pub mod route;
 pub mod sessions;
 pub mod stream;
 
@@ -258,7 +258,7 @@ impl Engine {
 
     fn on_start(&mut self, start: &Start, at: Timestamp) {
         self.run.began = Some(at);
-        self.frontend.start(&start.flags);
+        self.frontend.start(start);
         if self.run.start.is_none() {
             self.run.start = Some(start.clone());
         }
