@@ -6,7 +6,7 @@
 pub mod builtin;
 pub mod expression;
 pub mod parse;
-mod spelling;
+pub(crate) mod spelling;
 
 pub use builtin::{BUILTIN, builtin};
 pub use expression::{Invariant, Number};

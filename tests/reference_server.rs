@@ -25,7 +25,7 @@ struct Running {
     address: SocketAddr,
     truth: mpsc::Receiver<TruthEntry>,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Vec<String>>,
 }
 
 impl Running {

@@ -89,7 +89,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
             format: settings.format,
         };
         let recorded = run.record(console).await;
-        server.end().await?;
+        server.end(console).await?;
         recorded
     })?;
     recorded.finish(console)

@@ -56,7 +56,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
         console.note("Ctrl-C ends it");
         // Only an end of the watch itself could fail here, and it has none before a stop.
         let _ = live_run::stop_signal(console).wait_for(|stop| *stop).await;
-        server.end().await?;
+        server.end(console).await?;
         Ok(Exit::Pass)
     })
 }

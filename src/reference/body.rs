@@ -24,6 +24,10 @@ pub struct FieldEdit {
 }
 
 impl Edits {
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.omit_row.is_none() && !self.extra_row && self.extra_member.is_none()
+    }
+
     pub fn clear(&mut self) {
         self.fields.clear();
         self.omit_row = None;
@@ -37,6 +41,13 @@ impl Edits {
 pub struct Style<'a> {
     pub edits: &'a Edits,
     pub decimal_strings: bool,
+}
+
+impl Style<'_> {
+    /// Whether nothing is spoilt, and decimals are numbers.
+    pub fn is_plain(&self) -> bool {
+        !self.decimal_strings && self.edits.is_empty()
+    }
 }
 
 /// One JSON object being written.
