@@ -18,6 +18,7 @@ pub mod demo;
 pub mod init;
 pub mod replay;
 pub mod serve;
+pub mod session;
 pub mod simulate;
 pub mod watch;
 pub mod world;

@@ -3,7 +3,7 @@
 
 use super::console::Console;
 use super::exit::WrongUse;
-use crate::reference::{Fault, TruthEntry, WorldOptions};
+use crate::reference::{Fault, TruthEntry, WorldOptions, fault};
 use crate::server::{Server, ServerOptions};
 use crate::source::Clock;
 use anyhow::Context;
@@ -43,6 +43,11 @@ impl WorldSettings {
         };
         self.faults.iter().map(parse).collect()
     }
+}
+
+/// Examples, and below them every fault that can be asked for: what `--help` shows.
+pub fn help_with_faults(examples: &str) -> String {
+    format!("{examples}\n\n{}", fault::help())
 }
 
 /// `--truth FILE`: a line for each fault as it happens.

@@ -95,12 +95,17 @@ enum Override {
     Pnl { stream: usize, k: i64, row: usize, cents: i64 },
     /// A closed bar's volume changed at an instant.
     Volume { stream: usize, minute: i64, from: Timestamp, volume: i64 },
+    /// No version is born for a while, so that a stale answer lies well inside the life of the last
+    /// one, however polls and versions are timed. REST is stale once in it.
+    Pause { stream: usize, from_k: i64, to_k: i64, armed: usize, told: bool },
     /// A market's state and countdown are others in some versions; REST tears the first of them.
     Detour { stream: usize, from_k: i64, to_k: i64, armed: usize, torn: bool },
 }
 
 /// Overrides are kept this many deep: far more than REST still shows.
 const OVERRIDES_KEPT: usize = 256;
+/// A pause lasts so many versions: the first poll in it is past the settle, the version after it far.
+const PAUSE_VERSIONS: i64 = 2;
 /// A market's detour lasts so many versions, and moves its next event by so much.
 const DETOUR_VERSIONS: i64 = 4;
 const DETOUR_SECONDS: i64 = 1800;
@@ -162,6 +167,10 @@ impl Injector {
     pub fn plan(&mut self, world: &World, tick: &Tick, plan: &mut Plan, truth: &mut Vec<TruthEntry>) {
         let entry = &world.streams()[tick.stream];
         let feature = entry.feature();
+        if self.born_before(tick.stream, tick.k) != tick.k {
+            plan.dropped = true;
+            return;
+        }
         for index in 0..self.armed.len() {
             match self.armed[index].fault.place {
                 Place::Message | Place::Both if feature.is_some() => {}
@@ -218,6 +227,19 @@ impl Injector {
                 edits.fields.push(FieldEdit { row: Some(*row), name: "pnl", raw: Some(raw_cents(*cents)) });
             }
         }
+    }
+
+    /// The version that lives when `k` would: itself, or where a pause holds it up the one before that.
+    pub fn born_before(&self, stream: usize, k: i64) -> i64 {
+        let paused = self.overrides.iter().find_map(|change| match change {
+            Override::Pause { stream: s, from_k, to_k, .. }
+                if *s == stream && (*from_k..*to_k).contains(&k) =>
+            {
+                Some(*from_k - 1)
+            }
+            _ => None,
+        });
+        paused.unwrap_or(k)
     }
 
     /// A closed bar's volume where it was revised by then.

@@ -47,6 +47,9 @@ pub struct WorldOptions {
     pub rest_decimal_strings: bool,
     /// REST computes market clocks when asked, instead of showing the last version.
     pub live_markets: bool,
+    /// Of each market, its real states: each holds from its instant until the next. A market without
+    /// any (or beyond them) runs through a short day of its own.
+    pub hours: Vec<Vec<(Timestamp, &'static str)>>,
 }
 
 impl Default for WorldOptions {
@@ -61,6 +64,7 @@ impl Default for WorldOptions {
             forming_updates: false,
             rest_decimal_strings: false,
             live_markets: false,
+            hours: Vec::new(),
         }
     }
 }
@@ -371,6 +375,26 @@ impl World {
 
     /// A market's clock at an instant.
     pub fn market_at(&self, market: usize, at: Timestamp) -> Market {
+        let (status, left_ns) = self.real_state(market, at).unwrap_or_else(|| self.short_day(market, at));
+        let second_ns = Span::from_secs(1).0;
+        Market {
+            market_id: market as i64 + 1,
+            country: market % COUNTRIES.len(),
+            status,
+            // Rounded up: an event still to come is at least a second away.
+            seconds_to_next_event: (left_ns + second_ns - 1) / second_ns,
+        }
+    }
+
+    /// A state of real hours, and the nanoseconds until the next.
+    fn real_state(&self, market: usize, at: Timestamp) -> Option<(&'static str, i64)> {
+        let hours = self.options.hours.get(market)?;
+        let next = hours.partition_point(|(from, _)| *from <= at);
+        let (_, status) = hours[..next].last()?;
+        Some((*status, (hours.get(next)?.0 - at).0))
+    }
+
+    fn short_day(&self, market: usize, at: Timestamp) -> (&'static str, i64) {
         let seed = hash(self.options.seed, MARKET, market as i64);
         let now_ns = at.0 + Span::from_secs((seed % CYCLE_SECONDS as u64) as i64).0;
         let second_ns = Span::from_secs(1).0;
@@ -387,14 +411,7 @@ impl World {
                 }
             }
         }
-        let left_ns = end_s * second_ns - into_ns;
-        Market {
-            market_id: market as i64 + 1,
-            country: market % COUNTRIES.len(),
-            status,
-            // Rounded up: an event still to come is at least a second away.
-            seconds_to_next_event: (left_ns + second_ns - 1) / second_ns,
-        }
+        (status, end_s * second_ns - into_ns)
     }
 
     /// A price walks in steps of five seconds: waves of an hour, five minutes and twenty seconds.

@@ -233,9 +233,10 @@ pub fn place(class: Class) -> Option<Place> {
         | Class::TypeDiffers
         | Class::UnexpectedField => Place::Message,
         Class::IntervalDrift | Class::Jitter => Place::Pace,
-        Class::RestError | Class::RestStale => Place::Rest,
-        // A torn read shows only where there is something to tear: both feeds change first.
-        Class::Invariant | Class::Revision | Class::TornRead => Place::Both,
+        Class::RestError => Place::Rest,
+        // A torn read shows only where there is something to tear, a stale answer only well inside the
+        // life of a version: both feeds make room for them first.
+        Class::Invariant | Class::Revision | Class::TornRead | Class::RestStale => Place::Both,
         Class::ConnectionDrop | Class::ConnectFailed | Class::Stalled => Place::Connection,
         Class::RestStillPolled | Class::ResourceIncrease | Class::LogError => return None,
     })
@@ -257,6 +258,8 @@ pub(super) fn features_of(class: Class) -> &'static [Feature] {
         Class::MissingRow | Class::ExtraRow | Class::Invariant => &[Feature::Positions],
         Class::BadValue | Class::TornRead => &[Feature::MarketStatus],
         Class::OutOfOrder | Class::RestStale => TIMED,
+        // Without a time of its own nothing can be late.
+        Class::Late => SEVERAL_VALUES,
         Class::Revision => BARS,
         _ if place(class) == Some(Place::Connection) => &[],
         _ => &Feature::ALL,

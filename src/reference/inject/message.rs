@@ -1,6 +1,6 @@
 //! Faults of messages: what a strike does to the due message, or beside it, and what the truth says.
 
-use super::{Armed, DETOUR_VERSIONS};
+use super::{Armed, DETOUR_VERSIONS, PAUSE_VERSIONS};
 use super::{Extra, Frame, Injector, Override, Plan, Strike, Tick};
 use crate::model::{Class, Span};
 use crate::reference::body::{EXTRA_SYMBOL, FieldEdit, write_time};
@@ -116,6 +116,12 @@ impl Injector {
                 entry.row = row_name(world, tick, row);
             }
             Class::Revision => self.revise(world, tick, plan, &mut entry)?,
+            Class::RestStale => {
+                let (from_k, to_k) = (tick.k, tick.k + PAUSE_VERSIONS);
+                plan.dropped = true;
+                self.keep(Override::Pause { stream: tick.stream, from_k, to_k, armed: index, told: false });
+                return Some(None);
+            }
             Class::TornRead => {
                 let (from_k, to_k) = (tick.k, tick.k + DETOUR_VERSIONS);
                 let stream = tick.stream;

@@ -9,9 +9,6 @@ use crate::reference::spoil;
 use crate::reference::truth::TruthEntry;
 use crate::reference::world::{Owner, World};
 
-/// A stale answer is told as such only where its whole request lies more than a settle (2 s) inside
-/// the life of a version; the rest is for the time that both take on the network.
-const STALE_MARGIN: Span = Span::from_millis(2700);
 const SLOW: Span = Span::from_millis(1500);
 /// What a limited client is asked to wait, in seconds.
 const RETRY_AFTER_S: u32 = 5;
@@ -73,28 +70,22 @@ impl Injector {
         Span::ZERO
     }
 
-    /// Whether REST shows the version before `k`.
+    /// Whether REST shows the version before the one that lives: once in each pause.
     pub fn rest_lags(&mut self, world: &World, tick: &Tick, truth: &mut Vec<TruthEntry>) -> bool {
-        let (born, next) = (world.due(tick.stream, tick.k), world.due(tick.stream, tick.k + 1));
-        if tick.at - born <= STALE_MARGIN || next - tick.at <= STALE_MARGIN {
-            return false;
-        }
-        let feature = world.streams()[tick.stream].feature();
-        for index in 0..self.armed.len() {
-            let armed = &mut self.armed[index];
-            if armed.fault.plain() != Some(Class::RestStale)
-                || armed.strike(tick, feature, self.start).is_none()
+        let lagging = self.overrides.iter_mut().find_map(|change| match change {
+            Override::Pause { stream, from_k, to_k, armed, told }
+                if !*told && *stream == tick.stream && (*from_k..*to_k).contains(&tick.k) =>
             {
-                continue;
+                *told = true;
+                Some((*armed, *from_k - 2))
             }
-            armed.struck(tick);
-            let mut entry = self.entry(index, world, tick);
-            entry.event_time = world.event_time(tick.stream, tick.k - 1);
-            entry.detail = "REST showed the version before".into();
-            truth.push(entry);
-            return true;
-        }
-        false
+            _ => None,
+        });
+        let Some((index, k)) = lagging else { return false };
+        let mut entry = self.entry(index, world, &Tick { k, ..*tick });
+        entry.detail = "REST showed the version before".into();
+        truth.push(entry);
+        true
     }
 
     /// Whether REST shows a market's state of before its detour beside the countdown of it.

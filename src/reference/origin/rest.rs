@@ -69,24 +69,26 @@ impl Origin {
         if let Owner::Bar(symbol) = owner {
             return self.write_rest_bars(stream, symbol, now, out);
         }
-        let k = entry.grid.version_at(now);
-        let tick = Tick { stream, k, at: now };
+        let mut k = entry.grid.version_at(now);
         let mut edits = Edits::default();
         let (mut lags, mut tears) = (false, false);
         if !self.injector.is_idle() {
+            let tick = Tick { stream, k, at: now };
             match owner {
                 Owner::Market(_) => tears = self.injector.rest_tears(&self.world, &tick, &mut self.truth),
                 _ => lags = self.injector.rest_lags(&self.world, &tick, &mut self.truth),
             }
-            self.injector.edit_positions(stream, k - i64::from(lags), &mut edits);
+            k = self.injector.born_before(stream, k) - i64::from(lags);
+            self.injector.edit_positions(stream, k, &mut edits);
             if !lags {
+                let tick = Tick { k, ..tick };
                 self.injector.rest_mixes(&self.world, &tick, &mut edits, &mut self.truth);
             }
         }
         let style = Style { edits: &edits, decimal_strings: self.world.options().rest_decimal_strings };
         match owner {
             Owner::Balance(_) | Owner::Positions(_) => {
-                self.write_record(stream, k - i64::from(lags), out, style);
+                self.write_record(stream, k, out, style);
             }
             Owner::Market(market) => {
                 let mut record = match self.world.options().live_markets {
