@@ -440,6 +440,8 @@ fn with_parity(cents: i64, k: i64) -> i64 {
 }
 
 /// Smooth noise between `-size` and `size`: seeded values each `period`, straight lines between.
+// Inlined, so that the divisions by its constant period become multiplications.
+#[inline(always)]
 fn wave(seed: u64, x: i64, period: i64, size: i64) -> i64 {
     let (cell, into) = (x.div_euclid(period), x.rem_euclid(period));
     let at = |cell: i64| (hash(seed, period as u64, cell) % 2001) as i64 - 1000;

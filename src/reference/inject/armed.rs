@@ -155,13 +155,15 @@ pub(super) fn matching(fault: &Fault, world: &World) -> Result<Vec<bool>, FaultE
         })
         .collect();
     if let (Some(wanted), false) = (&fault.stream, matches.contains(&true)) {
-        let known: Vec<&str> = world
+        let mut known: Vec<&str> = world
             .streams()
             .iter()
             .filter(|stream| stream.feature().is_some_and(|feature| fault.features.contains(&feature)))
             .map(|stream| stream.name.as_str())
-            .take(12)
             .collect();
+        known.sort_unstable();
+        known.dedup();
+        known.truncate(12);
         return Err(FaultError(format!(
             "fault `{}`: stream `{wanted}` is not in the world; known: {}",
             fault.text,
