@@ -225,7 +225,7 @@ fn start(contract: &Contract) -> Start {
 }
 
 /// Lines that are handed to the writing thread together.
-const CHUNK_BYTES: usize = 256 * 1024;
+const CHUNK_BYTES: usize = 1 << 20;
 /// Chunks between the two threads: one being filled, one being written, two to even out their paces.
 const CHUNKS_WAITING: usize = 4;
 
@@ -254,7 +254,7 @@ impl Recording {
         };
         let thread = std::thread::Builder::new().name("capture".into()).spawn(write);
         let thread = thread.context("could not start the writing thread")?;
-        let chunk = String::with_capacity(2 * CHUNK_BYTES);
+        let chunk = String::with_capacity(CHUNK_BYTES * 3 / 2);
         Ok(Recording { chunk, lines: 0, full, empty, thread, failed: false })
     }
 
@@ -271,7 +271,7 @@ impl Recording {
     }
 
     fn hand_over(&mut self) {
-        let next = self.empty.try_recv().unwrap_or_else(|_| String::with_capacity(2 * CHUNK_BYTES));
+        let next = self.empty.try_recv().unwrap_or_else(|_| String::with_capacity(CHUNK_BYTES * 3 / 2));
         // A thread that has ended has failed, and says why when it is joined.
         self.failed = self.full.send(std::mem::replace(&mut self.chunk, next)).is_err();
     }

@@ -6,6 +6,7 @@
 
 mod departure;
 mod rest;
+mod schedule;
 
 pub use departure::{Departure, Lane, Recipients, Sent};
 pub use rest::Answer;
@@ -20,6 +21,7 @@ use super::truth::TruthEntry;
 use super::world::{Bar, Owner, STEPS_PER_MINUTE, World, WorldOptions};
 use crate::model::Timestamp;
 use departure::Pending;
+use schedule::Schedule;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -52,8 +54,7 @@ const SPARE_KEPT: usize = 64;
 pub struct Origin {
     world: World,
     injector: Injector,
-    /// The next tick of each stream.
-    schedule: BinaryHeap<Reverse<(Timestamp, usize, i64)>>,
+    schedule: Schedule,
     pending: BinaryHeap<Reverse<Pending>>,
     order: u64,
     plan: Plan,
@@ -72,12 +73,7 @@ impl Origin {
     pub fn new(options: WorldOptions, faults: Vec<Fault>, start: Timestamp) -> Result<Origin, FaultError> {
         let mut world = World::new(options);
         let injector = Injector::new(faults, &mut world, start)?;
-        let schedule = (0..world.streams().len())
-            .map(|stream| {
-                let k = world.first_tick_after(stream, start);
-                Reverse((world.due(stream, k), stream, k))
-            })
-            .collect();
+        let schedule = Schedule::new(&world, start);
         let records = (0..2 * world.options().accounts).map(|_| KeptRecord::default()).collect();
         let bars = (0..world.options().symbols).map(|_| Default::default()).collect();
         Ok(Origin {
@@ -101,7 +97,7 @@ impl Origin {
 
     /// Before this instant nothing leaves; at it, something may.
     pub fn next_at(&self) -> Timestamp {
-        let due = self.schedule.peek().map_or(Timestamp::MAX, |Reverse((at, ..))| *at);
+        let due = self.schedule.next_at();
         let pending = self.pending.peek().map_or(Timestamp::MAX, |Reverse(pending)| pending.at);
         due.min(pending)
     }
@@ -111,12 +107,12 @@ impl Origin {
         // One tick at a time, and no more than it takes: where the world outruns the machine, a
         // call must not take longer than the one before.
         loop {
-            let due = self.schedule.peek().map_or(Timestamp::MAX, |Reverse((at, ..))| *at);
+            let due = self.schedule.next_at();
             match self.pending.peek() {
                 Some(Reverse(pending)) if pending.at <= now && pending.at < due => break,
                 _ => {}
             }
-            match self.next_tick(now) {
+            match self.schedule.pop(&self.world, now) {
                 Some(tick) => self.tick(&tick),
                 None => break,
             }
@@ -164,19 +160,9 @@ impl Origin {
             return;
         }
         for _ in 0..PREPARED_AT_ONCE {
-            let Some(tick) = self.next_tick(now) else { return };
+            let Some(tick) = self.schedule.pop(&self.world, now) else { return };
             self.tick(&tick);
         }
-    }
-
-    fn next_tick(&mut self, now: Timestamp) -> Option<Tick> {
-        let Reverse((at, stream, k)) = *self.schedule.peek()?;
-        if at > now {
-            return None;
-        }
-        let mut next = self.schedule.peek_mut()?;
-        *next = Reverse((self.world.due(stream, k + 1), stream, k + 1));
-        Some(Tick { stream, k, at })
     }
 
     fn tick(&mut self, tick: &Tick) {

@@ -7,6 +7,7 @@ use super::feature::{Feature, MINUTE};
 use super::random::hash;
 use super::tempo::Grid;
 use crate::model::{Span, Timestamp};
+use std::cell::Cell;
 
 /// A forming bar changes this often.
 pub const STEPS_PER_MINUTE: i64 = 12;
@@ -148,6 +149,8 @@ pub struct World {
     options: WorldOptions,
     symbols: Vec<String>,
     streams: Vec<Stream>,
+    /// Of each symbol, two prices by step: many accounts ask for the same ones at about the same time.
+    prices: Vec<[Cell<(i64, i64)>; 2]>,
 }
 
 // What a hash is for, so that no two uses share their numbers.
@@ -164,7 +167,9 @@ impl World {
         let symbols: Vec<String> = (0..options.symbols.max(options.positions))
             .map(|i| SYMBOLS.get(i).map_or_else(|| format!("SYM{i:03}"), |name| (*name).to_owned()))
             .collect();
-        let mut world = World { options, symbols, streams: Vec::new() };
+        // A step that nobody asks for.
+        let prices = symbols.iter().map(|_| [const { Cell::new((i64::MIN, 0)) }; 2]).collect();
+        let mut world = World { options, symbols, streams: Vec::new(), prices };
         world.lay_streams();
         world
     }
@@ -325,7 +330,7 @@ impl World {
         let quantity = if draw >> 60 == 0 { -size } else { size };
         let symbol = (account + row) % self.symbols.len();
         // Two steps of the price to a version of ten seconds.
-        let current_cents = with_parity(self.price_cents(symbol, 2 * k), k);
+        let current_cents = with_parity(self.kept_price_cents(symbol, 2 * k), k);
         let entry_cents = self.price_cents(symbol, 2 * epoch * TRADE_EVERY - (draw >> 32) as i64 % 9_000);
         let pnl_cents = (current_cents - entry_cents) * quantity;
         Position { symbol, quantity, entry_cents, current_cents, pnl_cents }
@@ -412,6 +417,15 @@ impl World {
             }
         }
         (status, end_s * second_ns - into_ns)
+    }
+
+    /// The same as `price_cents`, from what was asked before where it was.
+    fn kept_price_cents(&self, symbol: usize, step: i64) -> i64 {
+        let kept = &self.prices[symbol][(step / 2) as usize & 1];
+        if kept.get().0 != step {
+            kept.set((step, self.price_cents(symbol, step)));
+        }
+        kept.get().1
     }
 
     /// A price walks in steps of five seconds: waves of an hour, five minutes and twenty seconds.

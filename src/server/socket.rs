@@ -48,8 +48,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 const BUFFER_BYTES: usize = 16 << 10;
 /// What a client may send in one message: it has little to say.
 const MESSAGE_BYTES: usize = 64 << 10;
-/// What the library may hold back for one client before a write fails.
-const UNSENT_BYTES: usize = 1 << 20;
+/// What the library may hold back for one client before a write fails: a message over every reader's
+/// limit must fit.
+const UNSENT_BYTES: usize = 6 << 20;
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
