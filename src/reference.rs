@@ -19,5 +19,5 @@ pub use feature::Feature;
 pub use network::{Latency, Network};
 pub use origin::{Origin, Sent};
 pub use simulate::{Poll, Simulation, SimulationOptions};
-pub use truth::TruthEntry;
+pub use truth::{LedgerError, TruthEntry, parse_ledger};
 pub use world::{World, WorldOptions};

@@ -245,7 +245,7 @@ fn rest_lags_and_tears() {
     let torn = session_with("torn_read", |options| options.duration = Span::from_secs(5400));
     assert!(torn.truth.len() >= 5, "{}", torn.truth.len());
     for entry in &torn.truth {
-        assert_eq!((entry.feature, entry.field), ("market_status", "status"));
+        assert_eq!((&*entry.feature, &*entry.field), ("market_status", "status"));
     }
 }
 

@@ -181,10 +181,10 @@ impl Injector {
         let stream = &world.streams()[tick.stream];
         TruthEntry {
             class: self.armed[index].fault.class,
-            feature: stream.feature().map_or("", Feature::name),
+            feature: stream.feature().map_or("", Feature::name).into(),
             stream: stream.name.clone(),
             row: String::new(),
-            field: "",
+            field: "".into(),
             event_time: world.event_time(tick.stream, tick.k),
             at: tick.at,
             detail: String::new(),
@@ -242,13 +242,13 @@ impl Injector {
                 entry.stream = String::new();
                 entry.event_time = None;
                 if unknown_type {
-                    entry.feature = "";
+                    entry.feature = "".into();
                 }
                 entry.detail = "an additional message".into();
             }
             Class::UnexpectedField => {
                 plan.edits.extra_member = Some("\"debug\":1");
-                entry.field = "debug";
+                entry.field = "debug".into();
             }
             Class::ExtraRow => {
                 plan.edits.extra_row = true;
@@ -265,7 +265,7 @@ impl Injector {
                 let position = position(world, tick, row)?;
                 let cents = position.pnl_cents + 100 + (hash(armed.seed, 5, tick.k) % 900) as i64;
                 self.keep(Override::Pnl { stream: tick.stream, k: tick.k, row, cents });
-                (entry.row, entry.field) = (row_name(world, tick, row), "pnl");
+                (entry.row, entry.field) = (row_name(world, tick, row), "pnl".into());
                 entry.detail = "the sum is wrong on both feeds".into();
             }
             _ => spoil_field(armed, world, tick, feature, plan, &mut entry)?,
@@ -285,7 +285,7 @@ impl Injector {
         let volume = old + 100 + (hash(self.start.0 as u64, 6, minute) % 400) as i64;
         self.keep(Override::Volume { stream: tick.stream, minute, from: tick.at + after, volume });
         plan.extras.push((after, Extra::Revised));
-        entry.field = "volume";
+        entry.field = "volume".into();
         entry.event_time = world.event_time(tick.stream, minute);
         entry.detail = format!("closed with {old}, became {volume} after {after}");
         Some(())
@@ -309,10 +309,10 @@ impl Injector {
         plan.extras.push((Span::ZERO, extra));
         Some(TruthEntry {
             class: fault.class,
-            feature: "",
+            feature: "".into(),
             stream: String::new(),
             row: String::new(),
-            field: "",
+            field: "".into(),
             event_time: None,
             at: self.start,
             detail,
@@ -333,10 +333,10 @@ impl Injector {
             if refused {
                 truth.push(TruthEntry {
                     class: Class::ConnectFailed,
-                    feature: "",
+                    feature: "".into(),
                     stream: String::new(),
                     row: String::new(),
-                    field: "",
+                    field: "".into(),
                     event_time: None,
                     at,
                     detail: "handshake refused".into(),
@@ -365,10 +365,10 @@ impl Injector {
                 let status = armed.fault.code.unwrap_or(503);
                 truth.push(TruthEntry {
                     class: Class::RestError,
-                    feature: feature.name(),
+                    feature: feature.name().into(),
                     stream: String::new(),
                     row: String::new(),
-                    field: "",
+                    field: "".into(),
                     event_time: None,
                     at,
                     detail: format!("status {status}"),
@@ -399,7 +399,7 @@ impl Injector {
                 entry.event_time = world.event_time(tick.stream, tick.k - 1);
                 entry.detail = "REST showed the version before".into();
                 if class == Class::TornRead {
-                    entry.field = "status";
+                    entry.field = "status".into();
                     entry.detail = "REST mixed two versions".into();
                 }
                 truth.push(entry);
@@ -591,7 +591,7 @@ fn spoil_field(
     if entry.detail.is_empty() {
         entry.detail = raw.as_ref().map_or("left out".to_owned(), |raw| format!("sent {raw}"));
     }
-    entry.field = field.name;
+    entry.field = field.name.into();
     if let Some(row) = row {
         entry.row = row_name(world, tick, row);
     }
