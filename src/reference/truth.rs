@@ -27,9 +27,12 @@ impl TruthEntry {
     pub fn to_json(&self) -> String {
         let mut out = String::with_capacity(256);
         let _ = write!(out, "{{\"class\":\"{}\"", self.class.name());
-        for (name, value) in
-            [("feature", &*self.feature), ("stream", &self.stream), ("row", &self.row), ("field", &self.field)]
-        {
+        for (name, value) in [
+            ("feature", &*self.feature),
+            ("stream", &self.stream),
+            ("row", &self.row),
+            ("field", &self.field),
+        ] {
             let _ = write!(out, ",\"{name}\":{}", quoted(value));
         }
         match self.event_time {
@@ -78,7 +81,8 @@ fn parse_entry(line: &str) -> Result<TruthEntry, String> {
         format!("`{}` is no class of findings; known: {}", line.class, known.join(", "))
     })?;
     let instant = |name: &str, text: &str| {
-        let wrong = || format!("`{name}` is `{text}`; it must be an RFC 3339 time such as 2025-12-19T14:30:00Z");
+        let wrong =
+            || format!("`{name}` is `{text}`; it must be an RFC 3339 time such as 2025-12-19T14:30:00Z");
         Timestamp::parse_rfc3339(text).ok_or_else(wrong)
     };
     Ok(TruthEntry {
