@@ -14,6 +14,14 @@ use crate::model::{Class, Finding, Severity, Span, Timestamp};
 use rule::{Pace, Rule, Shape};
 use std::collections::BTreeSet;
 
+/// A finding, and when it was told: the `at` of the observation at which it was judged, which comes after
+/// its own `at` by up to a settle or two.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    pub finding: Finding,
+    pub told_at: Timestamp,
+}
+
 /// What a run covered: needed to know what was due, and how long nothing was wrong.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Covered {
@@ -42,7 +50,7 @@ pub struct ClassScore {
     pub true_findings: usize,
     /// Findings above info of this class that nothing in the ledger explains.
     pub invented: Vec<Finding>,
-    /// From each found entry's `at` to the `at` of the first finding that tells it, in order of length.
+    /// From each found entry's `at` to when it was first told, in order of length.
     pub delays: Vec<Span>,
 }
 
@@ -150,7 +158,7 @@ struct Case<'t> {
     rule: Rule,
     pace: Pace,
     due: bool,
-    /// `at` of the first finding that told it.
+    /// When it was first told.
     told: Option<Timestamp>,
     /// Until when findings may belong to it; an episode grows with each.
     until: Timestamp,
@@ -248,16 +256,16 @@ fn counts(finding: &Finding, shape: Shape) -> usize {
     }
 }
 
-/// Holds findings against the truth. `findings` in the order in which they were told, or any other.
-pub fn score(contract: &Contract, truth: &[TruthEntry], findings: &[Finding], covered: &Covered) -> Score {
+/// Holds findings against the truth, both in any order.
+pub fn score(contract: &Contract, truth: &[TruthEntry], findings: &[Told], covered: &Covered) -> Score {
     let mut cases: Vec<Case> = truth.iter().map(|entry| Case::new(contract, entry, covered)).collect();
     cases.sort_by_key(|case| case.entry.at);
     let mut result = Score::default();
-    let mut findings: Vec<&Finding> = findings.iter().collect();
-    findings.sort_by_key(|finding| finding.at);
+    let mut findings: Vec<&Told> = findings.iter().collect();
+    findings.sort_by_key(|told| told.finding.at);
     let dirty = Dirty::of(truth);
-    for finding in findings {
-        let true_one = attribute(&mut cases, finding);
+    for Told { finding, told_at } in findings {
+        let true_one = attribute(&mut cases, finding, *told_at);
         if finding.severity == Severity::Info {
             continue;
         }
@@ -291,7 +299,7 @@ pub fn score(contract: &Contract, truth: &[TruthEntry], findings: &[Finding], co
 }
 
 /// Gives a finding to the entries it tells; else to one it repeats or stands beside. Whether there was any.
-fn attribute(cases: &mut [Case<'_>], finding: &Finding) -> bool {
+fn attribute(cases: &mut [Case<'_>], finding: &Finding, told_at: Timestamp) -> bool {
     let mut left = None;
     for case in cases.iter_mut() {
         if case.told.is_none() && case.tells(finding) {
@@ -300,7 +308,7 @@ fn attribute(cases: &mut [Case<'_>], finding: &Finding) -> bool {
                 break;
             }
             *left -= 1;
-            case.told = Some(finding.at);
+            case.told = Some(told_at);
             case.prolong(finding);
         }
     }

@@ -4,8 +4,9 @@
 use crate::common;
 use crate::session::{judge, line, options, simulate};
 use cutover::contract::{BUILTIN, Contract};
-use cutover::model::{Class, Severity, Verdict};
-use cutover::reference::{Covered, Fault, Feature, Score, score};
+use cutover::model::{Class, Severity, Span, Verdict};
+use cutover::reference::{ClassScore, Covered, Fault, Feature, Poll, Score, Told, score};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Minutes of a session of the grid.
@@ -26,6 +27,14 @@ pub struct Result {
     pub score: Score,
     /// Anything that must not be: missed, invented, a replay that differs, a wrong verdict.
     pub problems: Vec<String>,
+}
+
+impl Result {
+    /// What must not be, under the command that shows it again.
+    pub fn wrong(&self) -> Option<String> {
+        let problems = self.problems.join("\n  ");
+        (!self.problems.is_empty()).then(|| format!("{}\n  {problems}", self.place.command()))
+    }
 }
 
 /// All classes that can be injected in all features where they make sense.
@@ -63,6 +72,11 @@ impl Place {
     pub fn run(self, contract: &Arc<Contract>) -> Result {
         let mut options = options(self.seed, MINUTES);
         options.faults = vec![self.fault()];
+        if self.class == Class::RestStale {
+            // Only an answer in the middle of a version's life can be stale enough to be known as such.
+            let often = |poll: Poll| Poll { every: poll.every.min(Span::from_secs(3)), ..poll };
+            options.polls = options.polls.into_iter().map(often).collect();
+        }
         let (seen, truth) = simulate(options);
         let told = match judge(contract, &seen) {
             Ok(told) => told,
@@ -74,7 +88,10 @@ impl Place {
             last: outcome.last.unwrap(),
             streams: outcome.features.iter().map(|f| f.measures.streams).collect(),
         };
-        let score = score(contract, &truth, &told.findings, &covered);
+        let stamped = told.findings.iter().zip(&told.told_at);
+        let findings: Vec<Told> =
+            stamped.map(|(finding, told_at)| Told { finding: finding.clone(), told_at: *told_at }).collect();
+        let score = score(contract, &truth, &findings, &covered);
         let mut problems = Vec::new();
         if truth.is_empty() {
             problems.push("nothing was injected".to_string());
@@ -104,4 +121,61 @@ impl Place {
 
 pub fn contract() -> Arc<Contract> {
     common::contract(BUILTIN)
+}
+
+/// The grid and its totals.
+pub fn table(results: &[Result]) -> String {
+    let (mut cells, mut sum) = (BTreeMap::<(Class, &str), Score>::new(), Score::default());
+    for result in results {
+        let cell = cells.entry((result.place.class, result.place.feature_name())).or_default();
+        cell.absorb(result.score.clone());
+        sum.absorb(result.score.clone());
+    }
+    let mut out = format!(
+        "{} sessions\n{:<33} {:>8} {:>6} {:>6} {:>8}  {:>13} {:>9}  delay to detection\n",
+        results.len(),
+        "class feature",
+        "injected",
+        "due",
+        "found",
+        "recall",
+        "true+invented",
+        "precision"
+    );
+    for ((class, feature), score) in &cells {
+        let own = score.classes.iter().find(|c| c.class == *class);
+        out.extend(own.map(|own| row(&format!("{class} {feature}"), own)));
+    }
+    out.push_str("\nall findings by class\n");
+    out.extend(sum.classes.iter().map(|class| row(class.class.name(), class)));
+    out += &row("total", &sum.total());
+    match sum.false_alarms_per_clean_stream_hour() {
+        Some(rate) => {
+            let (alarms, hours) = (sum.false_alarms, sum.clean_stream_hours);
+            out += &format!("false alarms per clean stream-hour: {rate} ({alarms} in {hours:.0} h)\n");
+        }
+        None => out.push_str("no stream was clean\n"),
+    }
+    out
+}
+
+fn row(name: &str, score: &ClassScore) -> String {
+    let percent = |part: Option<f64>| part.map_or("-".to_string(), |p| format!("{:.2} %", p * 100.0));
+    let delay = |p| score.delay(p).map_or("-".to_string(), |d| format!("{:.1} s", d.as_secs_f64()));
+    let reach = match score.out_of_reach {
+        0 => String::new(),
+        n => format!("  {n} cannot be told of that feature"),
+    };
+    format!(
+        "{name:<33} {:>8} {:>6} {:>6} {:>8}  {:>13} {:>9}  p50 {:>7} p95 {:>7} max {:>7}{reach}\n",
+        score.injected,
+        score.due,
+        score.found,
+        percent(score.recall()),
+        format!("{}+{}", score.true_findings, score.invented.len()),
+        percent(score.precision()),
+        delay(50),
+        delay(95),
+        delay(100),
+    )
 }
