@@ -342,6 +342,8 @@ fn other_number(raw: &str) -> String {
     let trimmed = part.trim_end_matches('0');
     match raw.len() % 4 {
         0 if part.is_empty() => format!("{raw}.000"),
+        // No number begins with a naught before another digit.
+        0 if whole.ends_with('0') && whole.len() < 3 => format!("{raw}0"),
         0 => format!("{whole}{part}e-{}", part.len()),
         1 if trimmed.is_empty() => whole.to_string(),
         1 => format!("{whole}.{trimmed}"),
