@@ -16,6 +16,7 @@ pub mod live_run;
 pub mod logging;
 pub mod recording;
 pub mod results;
+pub mod score;
 
 pub mod calendar;
 pub mod demo;

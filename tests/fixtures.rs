@@ -9,8 +9,10 @@ use cutover::capture::{Reader, ReaderOptions, Writer, decode_slow, encode};
 use cutover::checks::{Provenance, conclude};
 use cutover::contract::parse;
 use cutover::engine::Engine;
-use cutover::model::{Finding, Span, Start, Timestamp, Verdict};
-use cutover::reference::{Fault, Poll, Simulation, SimulationOptions};
+use cutover::model::{Finding, Outcome, Span, Start, Timestamp, Verdict};
+use cutover::reference::{
+    Covered, Fault, Poll, Simulation, SimulationOptions, Told, WorldOptions, parse_ledger, score,
+};
 use cutover::report::{FindingsCsv, findings, json, signoff};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -22,6 +24,8 @@ struct Case {
     contract: &'static str,
     minutes: i64,
     fault: Option<&'static str>,
+    /// What is unusual about the world.
+    world: fn(&mut WorldOptions),
     /// Bytes cut off the end, as a kill leaves it.
     cut: usize,
     verdict: Verdict,
@@ -34,6 +38,7 @@ const CASES: &[Case] = &[
         contract: include_str!("../fixtures/positions.toml"),
         minutes: 3,
         fault: None,
+        world: |_| {},
         cut: 0,
         verdict: Verdict::Pass,
     },
@@ -43,6 +48,7 @@ const CASES: &[Case] = &[
         contract: include_str!("../fixtures/positions.toml"),
         minutes: 3,
         fault: Some("value_mismatch:feature=positions,field=pnl,every=5"),
+        world: |_| {},
         cut: 0,
         verdict: Verdict::Fail,
     },
@@ -52,6 +58,7 @@ const CASES: &[Case] = &[
         contract: include_str!("../fixtures/bars.toml"),
         minutes: 8,
         fault: Some("gap:feature=intraday_bar,every=4"),
+        world: |_| {},
         cut: 0,
         verdict: Verdict::Fail,
     },
@@ -61,8 +68,79 @@ const CASES: &[Case] = &[
         contract: include_str!("../fixtures/positions.toml"),
         minutes: 3,
         fault: None,
+        world: |_| {},
         cut: 150,
         verdict: Verdict::Inconclusive,
+    },
+    Case {
+        name: "torn-read",
+        why: "REST shows the state of one version with the countdown of another: no message says both.",
+        contract: include_str!("../fixtures/markets.toml"),
+        minutes: 15,
+        fault: Some("torn_read"),
+        world: |world| world.markets = 5,
+        cut: 0,
+        verdict: Verdict::Fail,
+    },
+    Case {
+        name: "late-revision",
+        why: "A closed bar gets another volume on both feeds long after it was final: told, and no check fails; eight minutes are too few bars to pass.",
+        contract: include_str!("../fixtures/bars.toml"),
+        minutes: 8,
+        fault: Some("revision:feature=intraday_bar,every=3"),
+        world: |_| {},
+        cut: 0,
+        verdict: Verdict::Inconclusive,
+    },
+    Case {
+        name: "frozen",
+        why: "The stream repeats one version while REST goes on: frozen once, and each version missing.",
+        contract: include_str!("../fixtures/positions.toml"),
+        minutes: 4,
+        fault: Some("frozen:feature=positions,at=60s,for=50s"),
+        world: |_| {},
+        cut: 0,
+        verdict: Verdict::Fail,
+    },
+    Case {
+        name: "drop",
+        why: "The connection is lost and comes back: one drop, and what was missed during it says so.",
+        contract: include_str!("../fixtures/positions.toml"),
+        minutes: 4,
+        fault: Some("connection_drop:at=60s,for=15s"),
+        world: |_| {},
+        cut: 0,
+        verdict: Verdict::Fail,
+    },
+    Case {
+        name: "waived",
+        why: "What a waiver covers fails nothing and is counted; another waiver is past its day and without a hit.",
+        contract: include_str!("../fixtures/positions-waived.toml"),
+        minutes: 3,
+        fault: Some("value_mismatch:feature=positions,field=pnl,every=5"),
+        world: |_| {},
+        cut: 0,
+        verdict: Verdict::Pass,
+    },
+    Case {
+        name: "on-change",
+        why: "A feature that sends on change has no ticks: no interval is judged, and no gap told.",
+        contract: include_str!("../fixtures/markets-on-change.toml"),
+        minutes: 4,
+        fault: None,
+        world: |_| {},
+        cut: 0,
+        verdict: Verdict::Pass,
+    },
+    Case {
+        name: "decimal-strings",
+        why: "REST writes decimals as strings: the same values, remarked on once a field.",
+        contract: include_str!("../fixtures/positions.toml"),
+        minutes: 3,
+        fault: None,
+        world: |world| world.rest_decimal_strings = true,
+        cut: 0,
+        verdict: Verdict::Pass,
     },
 ];
 
@@ -70,16 +148,21 @@ fn folder(kind: &str, case: &Case) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(kind).join(case.name)
 }
 
-/// What a replay of a capture writes.
-fn replay(capture: &[u8]) -> (Vec<(&'static str, Vec<u8>)>, Verdict) {
+/// What a replay of a capture writes, and what it told.
+fn replay(capture: &[u8]) -> (Vec<(&'static str, Vec<u8>)>, Outcome, Vec<Finding>) {
     let mut reader = Reader::new(capture, ReaderOptions::default());
     let (at, start) = reader.read_start().unwrap().unwrap();
     let mut contract = parse("fixture", &start.contract, &|_| None, false).unwrap();
     contract.sha256.clone_from(&start.contract_sha256);
     let csv = Arc::new(Mutex::new(FindingsCsv::new(Vec::new()).unwrap()));
     let sink = Arc::clone(&csv);
-    let mut engine =
-        Engine::new(Arc::new(contract), Box::new(move |f: &Finding| sink.lock().unwrap().write(f).unwrap()));
+    let told: Arc<Mutex<Vec<Finding>>> = Arc::default();
+    let kept = Arc::clone(&told);
+    let take = move |f: &Finding| {
+        sink.lock().unwrap().write(f).unwrap();
+        kept.lock().unwrap().push(f.clone());
+    };
+    let mut engine = Engine::new(Arc::new(contract), Box::new(take));
     let event = cutover::model::Event::Start(Box::new(start));
     engine.observe(&cutover::model::Observation { at, event }).unwrap();
     while let Some(line) = reader.next() {
@@ -102,15 +185,16 @@ fn replay(capture: &[u8]) -> (Vec<(&'static str, Vec<u8>)>, Verdict) {
         (findings::FILE, csv),
         (json::FILE, json::to_json(&outcome)),
     ];
-    (files, outcome.verdict)
+    let findings = std::mem::take(&mut *told.lock().unwrap());
+    (files, outcome, findings)
 }
 
 #[test]
 fn every_case_gives_its_stored_reports() {
     for case in CASES {
         let capture = std::fs::read(folder("fixtures", case).join("capture.jsonl")).unwrap();
-        let (files, verdict) = replay(&capture);
-        assert_eq!(verdict, case.verdict, "{}", case.name);
+        let (files, outcome, _) = replay(&capture);
+        assert_eq!(outcome.verdict, case.verdict, "{}", case.name);
         for (name, bytes) in files {
             let stored = std::fs::read_to_string(folder("reports", case).join(name)).unwrap();
             let made = String::from_utf8(bytes).unwrap();
@@ -122,6 +206,27 @@ fn every_case_gives_its_stored_reports() {
     }
 }
 
+/// Each case's report tells all of its ledger, and nothing else.
+#[test]
+fn every_case_tells_its_truth() {
+    for case in CASES {
+        let capture = std::fs::read(folder("fixtures", case).join("capture.jsonl")).unwrap();
+        let ledger = std::fs::read_to_string(folder("fixtures", case).join("truth.jsonl")).unwrap();
+        let truth = parse_ledger(&ledger).unwrap();
+        let (_, outcome, findings) = replay(&capture);
+        let told: Vec<Told> = findings.into_iter().map(|f| Told { told_at: f.at, finding: f }).collect();
+        let covered = Covered {
+            first: outcome.first.unwrap(),
+            last: outcome.last.unwrap(),
+            streams: outcome.features.iter().map(|f| f.measures.streams).collect(),
+        };
+        let contract = parse("fixture", case.contract, &|_| None, false).unwrap();
+        let score = score(&contract, &truth, &told, &covered);
+        assert!(score.is_perfect(), "{}: {:#?}", case.name, score.total());
+        assert_eq!(score.total().found > 0, case.fault.is_some(), "{}", case.name);
+    }
+}
+
 /// A small session of one account, one symbol and one market.
 fn session(case: &Case) -> (Vec<u8>, String) {
     let contract = parse("fixture", case.contract, &|_| None, false).unwrap();
@@ -129,6 +234,7 @@ fn session(case: &Case) -> (Vec<u8>, String) {
     let mut options = SimulationOptions::new(from, Span::from_secs(case.minutes * 60));
     (options.world.accounts, options.world.positions) = (1, 2);
     (options.world.symbols, options.world.markets) = (1, 1);
+    (case.world)(&mut options.world);
     options.faults = case.fault.iter().map(|f| Fault::parse(f).unwrap()).collect();
     let poll = |f: &cutover::contract::Feature| Poll {
         feature: f.name.to_string(),

@@ -261,7 +261,7 @@ fn rest_mixes_states_of_two_versions() {
     let torn = session("torn_read");
     assert!(torn.truth.len() > 10, "{}", torn.truth.len());
     for entry in &torn.truth {
-        assert_eq!((entry.feature, entry.field), ("market_status", "status"));
+        assert_eq!((&*entry.feature, &*entry.field), ("market_status", "status"));
     }
 }
 

@@ -102,7 +102,7 @@ fn messages_differ_where_the_truth_says_so_and_nowhere_else() {
             let body = line["body"].to_string();
             let value = entry.stream.rsplit('=').next().unwrap();
             assert!(line.get("text").is_some() || body.contains(value), "{fault}: {entry:?}\n{line}");
-            assert!(line.get("text").is_some() || body.contains(entry.field), "{fault}: {entry:?}\n{line}");
+            assert!(line.get("text").is_some() || body.contains(&*entry.field), "{fault}: {entry:?}\n{line}");
         }
     }
 }

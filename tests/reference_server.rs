@@ -398,7 +398,7 @@ async fn a_struck_value_differs_from_rest_and_is_entered() {
     };
     let sent = entry.detail.split(' ').nth(1).unwrap();
     assert_eq!(cash, serde_json::from_str::<Value>(sent).unwrap());
-    assert_eq!((entry.feature, entry.field), ("account_balance", "cash"));
+    assert_eq!((&*entry.feature, &*entry.field), ("account_balance", "cash"));
     server.end().await;
 }
 

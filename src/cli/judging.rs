@@ -8,6 +8,7 @@ use crate::checks::{Provenance, conclude};
 use crate::contract::{BUILTIN, Contract, parse};
 use crate::engine::Engine;
 use crate::model::{Finding, Outcome, Phase};
+use crate::reference::Score;
 use anyhow::Context;
 use std::io;
 use std::path::Path;
@@ -108,7 +109,7 @@ impl Judging {
         if let Some(error) = written.failed {
             return Err(anyhow::Error::new(error).context("could not write the findings"));
         }
-        written.report.finish(&outcome, format, console)
+        written.report.finish(&outcome, judged.score, format, console)
     }
 }
 
@@ -118,4 +119,6 @@ pub struct Judged<'j> {
     pub phases: &'j [Phase],
     pub other_contract: bool,
     pub damaged: u64,
+    /// How the findings fare against a ledger, where one was given.
+    pub score: Option<&'j Score>,
 }

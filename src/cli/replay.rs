@@ -8,6 +8,7 @@ use super::exit::{Exit, WrongUse};
 use super::folder::{Place, run_name};
 use super::judging::{Judged, Judging, TOOL, load_contract, narrow, read_contract};
 use super::results::RunReport;
+use super::score;
 use crate::capture::sequence::look;
 use crate::capture::{Blocks, CaptureError, ReaderOptions, Sequence, Tail};
 use crate::checks::{Provenance, conclude};
@@ -28,7 +29,8 @@ const EXAMPLES: &str = "\
 Examples:
   cutover replay reports/20251219T143000Z-ab12/capture.jsonl
   cutover replay monday.jsonl.zst tuesday.jsonl.zst --phase before-deleting
-  cutover replay capture.jsonl --contract stricter.toml --format json";
+  cutover replay capture.jsonl --contract stricter.toml --format json
+  cutover replay capture.jsonl --truth truth.jsonl";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -54,6 +56,10 @@ pub struct Arguments {
     /// Threads to work with; how many changes nothing in the reports [default: as many as help]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// Hold the findings against this ledger of what was really wrong (as simulate --truth writes it): what
+    /// was missed and what was invented is printed beside the verdict, which decides the exit code as ever
+    #[arg(long, value_name = "LEDGER")]
+    truth: Option<PathBuf>,
     #[command(flatten)]
     report: ReportArguments,
 }
@@ -70,6 +76,8 @@ pub struct Settings {
     pub skip_damaged: bool,
     pub baseline: Option<PathBuf>,
     pub threads: NonZeroUsize,
+    /// The ledger to score against.
+    pub truth: Option<PathBuf>,
     pub place: Place,
     pub format: Format,
 }
@@ -84,6 +92,7 @@ impl Arguments {
             skip_damaged: self.skip_damaged,
             baseline: self.baseline,
             threads: self.threads.unwrap_or_else(default_threads),
+            truth: self.truth,
             place: self.report.place(),
             format: self.report.format,
         }
@@ -91,6 +100,7 @@ impl Arguments {
 }
 
 pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
+    let truth = settings.truth.as_deref().map(score::read_ledger).transpose()?;
     let first = Recording::open(&settings.captures[0], settings.skip_damaged)?;
     let (mut contract, own) = contract(settings.contract.as_deref(), &first)?;
     narrow(&mut contract, &settings.features)?;
@@ -127,7 +137,14 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
         damaged += read.skipped;
         digests.push(read.sha256);
     }
-    let judged = Judged { phases: &settings.phases, other_contract, damaged };
+    let score = match &truth {
+        Some(truth) => {
+            let contract = judging.engine.contract();
+            Some(score::of(&settings.captures, contract, truth, settings.skip_damaged)?)
+        }
+        None => None,
+    };
+    let judged = Judged { phases: &settings.phases, other_contract, damaged, score: score.as_ref() };
     judging.finish(digests, judged, settings.format, console)
 }
 

@@ -5,7 +5,9 @@ use super::arguments::Format;
 use super::console::Console;
 use super::exit::Exit;
 use super::folder::{PartFile, Place, ReportFolder};
+use super::score;
 use crate::model::{Finding, Outcome};
+use crate::reference::Score;
 use crate::report::{FindingsCsv, Layout, findings, json, junit, signoff, summary, text};
 use anyhow::Context;
 use std::io;
@@ -42,10 +44,17 @@ impl RunReport {
     }
 
     /// Writes all files, prints the result, and gives the exit code of its verdict.
-    pub fn finish(self, outcome: &Outcome, format: Format, console: &Console) -> anyhow::Result<Exit> {
+    pub fn finish(
+        self,
+        outcome: &Outcome,
+        score: Option<&Score>,
+        format: Format,
+        console: &Console,
+    ) -> anyhow::Result<Exit> {
         let json = json::to_json(outcome);
         let folder = self.write(outcome, &json)?;
-        print(outcome, &json, folder.path(), format, console).context("could not print the result")?;
+        let shown = Shown { outcome, json: &json, score };
+        print(&shown, folder.path(), format, console).context("could not print the result")?;
         Ok(Exit::of(outcome.verdict))
     }
 
@@ -63,18 +72,41 @@ impl RunReport {
 }
 
 /// Text, then the folder as the last line; or the JSON alone, because its readers take nothing else.
-fn print(outcome: &Outcome, json: &[u8], folder: &Path, format: Format, console: &Console) -> io::Result<()> {
+fn print(shown: &Shown<'_>, folder: &Path, format: Format, console: &Console) -> io::Result<()> {
+    let Shown { outcome, json, score } = shown;
     match format {
         Format::Text => {
             let layout = Layout { width: console.columns(), colour: console.colour_out };
-            console.result(format!("{}\n{}\n", text::to_text(outcome, layout), folder.display()).as_bytes())
+            let score = score.map(|score| format!("{}\n", score::to_text(score))).unwrap_or_default();
+            let text = text::to_text(outcome, layout);
+            console.result(format!("{text}\n{score}{}\n", folder.display()).as_bytes())
         }
         Format::Json => {
-            console.result(json)?;
+            console.result(&with_score(json, *score))?;
             console.note(&folder.display().to_string());
             Ok(())
         }
     }
+}
+
+/// What is printed in the end.
+struct Shown<'s> {
+    outcome: &'s Outcome,
+    json: &'s [u8],
+    score: Option<&'s Score>,
+}
+
+/// The report with the score as its last member.
+fn with_score(json: &[u8], score: Option<&Score>) -> Vec<u8> {
+    let mut out = json.trim_ascii_end().to_vec();
+    if let (Some(score), Some(b'}')) = (score, out.last()) {
+        out.pop();
+        let space = out.trim_ascii_end().len();
+        out.truncate(space);
+        out.extend_from_slice(format!(",\"score\":{}}}", score::to_json(score)).as_bytes());
+    }
+    out.push(b'\n');
+    out
 }
 
 #[cfg(test)]

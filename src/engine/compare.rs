@@ -614,8 +614,9 @@ pub fn broken(rules: &Rules, invariants: &[Invariant], content: &Content) -> Vec
                 _ => None,
             };
             if invariant.holds(value) == Some(false) {
-                let fields: Vec<String> =
-                    invariant.fields().iter().map(|&c| columns[c].name.clone()).collect();
+                let lone = invariant.lone_fields();
+                let others = invariant.fields().into_iter().filter(|c| !lone.contains(c));
+                let fields = lone.iter().copied().chain(others).map(|c| columns[c].name.clone()).collect();
                 let shown = |&c: &usize| format!("{}={}", columns[c].name, scalar(content.cell(row, c).1));
                 broken.push(Broken {
                     text: invariant.text.clone(),

@@ -204,7 +204,7 @@ impl Injector {
         let stream = &world.streams()[tick.stream];
         let class = self.armed[index].fault.class.unwrap_or(Class::ValueMismatch);
         TruthEntry {
-            feature: stream.feature().map_or("", Feature::name),
+            feature: stream.feature().map_or("", Feature::name).into(),
             stream: stream.name.clone(),
             event_time: world.event_time(tick.stream, tick.k),
             ..TruthEntry::new(class, tick.at)

@@ -462,7 +462,7 @@ mod tests {
             assert_eq!(*at, entry.at);
             let Sent::Message(text) = sent else { panic!("{sent:?}") };
             assert!(text.contains("\"positions\"") && text.contains(&entry.row["symbol=".len()..]));
-            assert_eq!((entry.feature, entry.field), ("positions", "pnl"));
+            assert_eq!((&*entry.feature, &*entry.field), ("positions", "pnl"));
         }
     }
 

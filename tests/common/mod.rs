@@ -9,6 +9,7 @@ use cutover::model::{
     Verdict,
 };
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 /// 2025-12-19T14:30:00Z
@@ -56,6 +57,8 @@ pub struct Script {
 
 pub struct Told {
     pub findings: Vec<Finding>,
+    /// The `at` of the observation at which each was told.
+    pub told_at: Vec<Timestamp>,
     pub outcome: Outcome,
 }
 
@@ -168,7 +171,7 @@ impl Script {
 }
 
 pub fn fold(contract: &Arc<Contract>, observations: &[Observation<'_>], advance: bool) -> Told {
-    told(contract, |engine| {
+    told_by_the_clock(contract, |engine, now| {
         let mut before: Option<Timestamp> = None;
         for observation in observations {
             if let (true, Some(before)) = (advance, before) {
@@ -177,6 +180,7 @@ pub fn fold(contract: &Arc<Contract>, observations: &[Observation<'_>], advance:
                 }
                 engine.advance(observation.at);
             }
+            now.store(observation.at.0, Relaxed);
             engine.observe(observation).unwrap();
             before = Some(observation.at);
         }
@@ -185,16 +189,22 @@ pub fn fold(contract: &Arc<Contract>, observations: &[Observation<'_>], advance:
 
 /// What an engine says that was fed so.
 pub fn told(contract: &Arc<Contract>, feed: impl FnOnce(&mut Engine)) -> Told {
+    told_by_the_clock(contract, |engine, _| feed(engine))
+}
+
+/// As [`told`]; the feed says what time it is, for `told_at`.
+fn told_by_the_clock(contract: &Arc<Contract>, feed: impl FnOnce(&mut Engine, &AtomicI64)) -> Told {
     let findings = Arc::new(Mutex::new(Vec::new()));
-    let kept = findings.clone();
-    let mut engine =
-        Engine::new(contract.clone(), Box::new(move |f: &Finding| kept.lock().unwrap().push(f.clone())));
-    feed(&mut engine);
+    let now = Arc::new(AtomicI64::new(0));
+    let (kept, clock) = (findings.clone(), now.clone());
+    let sink = move |f: &Finding| kept.lock().unwrap().push((f.clone(), Timestamp(clock.load(Relaxed))));
+    let mut engine = Engine::new(contract.clone(), Box::new(sink));
+    feed(&mut engine, &now);
     engine.finish();
     let outcome = conclude(&engine, Provenance { tool: "cutover test".into(), ..Provenance::default() });
     drop(engine);
-    let findings = std::mem::take(&mut *findings.lock().unwrap());
-    Told { findings, outcome }
+    let (findings, told_at) = std::mem::take(&mut *findings.lock().unwrap()).into_iter().unzip();
+    Told { findings, told_at, outcome }
 }
 
 impl Told {

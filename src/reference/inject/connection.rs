@@ -125,7 +125,7 @@ impl Injector {
                 for k in heard - HISTORY_VERSIONS..heard {
                     told.push(Tick { stream, k, at });
                     truth.push(TruthEntry {
-                        feature: Feature::name(feature),
+                        feature: Feature::name(feature).into(),
                         stream: entry.name.clone(),
                         event_time: world.event_time(stream, k),
                         detail: "told again after a reconnect".into(),

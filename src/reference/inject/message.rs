@@ -98,13 +98,13 @@ impl Injector {
                 entry.stream = String::new();
                 entry.event_time = None;
                 if unknown_type {
-                    entry.feature = "";
+                    entry.feature = "".into();
                 }
                 entry.detail = "an additional message".into();
             }
             Class::UnexpectedField => {
                 plan.edits.extra_member = Some("\"debug\":1");
-                entry.field = "debug";
+                entry.field = "debug".into();
             }
             Class::ExtraRow => {
                 plan.edits.extra_row = true;
@@ -133,7 +133,7 @@ impl Injector {
                 let position = position(world, tick, row)?;
                 let cents = position.pnl_cents + 100 + (hash(armed.seed, 5, tick.k) % 900) as i64;
                 self.keep(Override::Pnl { stream: tick.stream, k: tick.k, row, cents });
-                (entry.row, entry.field) = (row_name(world, tick, row), "pnl");
+                (entry.row, entry.field) = (row_name(world, tick, row), "pnl".into());
                 entry.detail = "the sum is wrong on both feeds".into();
             }
             _ => spoil_field(armed, world, tick, feature, plan, &mut entry)?,
@@ -153,7 +153,7 @@ impl Injector {
         let volume = old + 100 + (hash(self.start.0 as u64, 6, minute) % 400) as i64;
         self.keep(Override::Volume { stream: tick.stream, minute, from: tick.at + after, volume });
         plan.extras.push((after, Extra::Revised));
-        entry.field = "volume";
+        entry.field = "volume".into();
         entry.event_time = world.event_time(tick.stream, minute);
         entry.detail = format!("closed with {old}, became {volume} after {after}");
         Some(())
@@ -240,7 +240,7 @@ fn spoil_field(
     if entry.detail.is_empty() {
         entry.detail = raw.as_ref().map_or("left out".to_owned(), |raw| format!("sent {raw}"));
     }
-    entry.field = field.name;
+    entry.field = field.name.into();
     if let Some(row) = row {
         entry.row = row_name(world, tick, row);
     }
@@ -269,7 +269,7 @@ fn swap_fields(
     for (field, true_raw, raw) in [(field, &here, &there), (other, &there, &here)] {
         plan.edits.fields.push(FieldEdit { row, name: field.name, raw: Some(raw.clone()) });
         truth.push(TruthEntry {
-            field: field.name,
+            field: field.name.into(),
             row: row.map_or(String::new(), |row| row_name(world, tick, row)),
             detail: format!("changed places: sent {raw} for {true_raw}"),
             ..entry.clone()
@@ -301,7 +301,7 @@ fn show_old_values(
         for (field, value) in spoil::differing(world, tick, &old, row) {
             spoil::edit(&mut plan.edits, row, field, value, false);
             truth.push(TruthEntry {
-                field: field.name,
+                field: field.name.into(),
                 row: row.map_or(String::new(), |row| row_name(world, tick, row)),
                 detail: format!("a stale snapshot: sent {}, {STALE_VERSIONS} versions old", value.raw()),
                 ..entry.clone()
@@ -334,7 +334,7 @@ fn show_next_minute(
     for (field, value) in spoil::differing(world, tick, &before, None) {
         truth.push(TruthEntry {
             class: Class::ValueMismatch,
-            field: field.name,
+            field: field.name.into(),
             detail: format!("the bar of the minute before stands here: sent {}", value.raw()),
             ..entry.clone()
         });

@@ -49,7 +49,11 @@ impl Injector {
                 Failure::Hangs => "no answer".to_owned(),
             };
             let feature = feature.name();
-            truth.push(TruthEntry { feature, detail, ..TruthEntry::new(Class::RestError, at) });
+            truth.push(TruthEntry {
+                feature: feature.into(),
+                detail,
+                ..TruthEntry::new(Class::RestError, at)
+            });
             return Some(failure);
         }
         None
@@ -101,7 +105,7 @@ impl Injector {
         });
         let Some(index) = torn else { return false };
         let mut entry = self.entry(index, world, tick);
-        (entry.field, entry.detail) = ("status", "REST mixed two versions".into());
+        (entry.field, entry.detail) = ("status".into(), "REST mixed two versions".into());
         truth.push(entry);
         true
     }
@@ -133,7 +137,7 @@ impl Injector {
                 spoil::edit(edits, row, field, value, world.options().rest_decimal_strings);
                 if !again {
                     let mut entry = self.entry(index, world, tick);
-                    entry.field = field.name;
+                    entry.field = field.name.into();
                     entry.row = row.map_or(String::new(), |row| spoil::row_name(world, tick, row));
                     entry.detail = "REST mixed it in from the version before".into();
                     truth.push(entry);
