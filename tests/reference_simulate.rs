@@ -2,6 +2,7 @@
 //! what it says of faults that could not strike.
 
 #![cfg(feature = "io")]
+#![allow(clippy::disallowed_methods, reason = "what the program wrote is read back")]
 
 use assert_cmd::Command;
 use serde_json::Value;
