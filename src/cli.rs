@@ -17,6 +17,7 @@ pub mod results;
 
 pub mod calendar;
 pub mod demo;
+pub mod explain;
 pub mod gate;
 pub mod init;
 pub mod plan;
@@ -57,6 +58,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Serve(arguments) => serve::run(arguments.settings(), console),
         Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
         Command::Init(arguments) => init::run(&arguments.settings(), console),
+        Command::Explain(arguments) => explain::run(&arguments.settings(), console),
         Command::Plan(arguments) => plan::run(&arguments.settings(), console),
         Command::Calendar(arguments) => calendar::run(&arguments.settings(), console),
     }

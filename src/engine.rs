@@ -22,6 +22,7 @@ pub mod plan;
 pub mod proof;
 pub mod sessions;
 pub mod stream;
+pub mod trace;
 
 pub use extract::Extraction;
 pub use feature::FeatureState;
@@ -109,6 +110,11 @@ impl Engine {
             deadlines: &mut self.deadlines,
         };
         (&mut self.features, around)
+    }
+
+    /// Findings take both raw records along, all of them rather than the samples; for `explain`.
+    pub fn keep_every_record(&mut self) {
+        self.ledger.keep_every_record();
     }
 
     pub fn contract(&self) -> &Arc<Contract> {

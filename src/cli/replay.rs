@@ -11,6 +11,7 @@ use crate::capture::{LineError, Reader, ReaderOptions, Tail, decode_slow};
 use crate::checks::{Provenance, conclude};
 use crate::contract::Contract;
 use crate::engine::Engine;
+use crate::model::json::NotJson;
 use crate::model::{Event, Observation, Outcome, Phase, Start, Timestamp};
 use crate::source::CaptureInput;
 use anyhow::Context;
@@ -138,7 +139,7 @@ fn name(first: &Recording, short: &str) -> String {
 
 /// The contract to judge by, and its digest: the one given, else the first capture's own, else the
 /// built-in one.
-fn contract(given: Option<&Path>, first: &Recording) -> anyhow::Result<(Contract, String)> {
+pub(super) fn contract(given: Option<&Path>, first: &Recording) -> anyhow::Result<(Contract, String)> {
     let contract = match (given, &first.start) {
         (Some(path), _) => load_contract(Some(path), false)?,
         (None, Some(start)) if !start.contract.is_empty() => {
@@ -159,7 +160,7 @@ fn contract(given: Option<&Path>, first: &Recording) -> anyhow::Result<(Contract
 }
 
 /// One capture, opened and its first line read.
-struct Recording {
+pub(super) struct Recording {
     path: PathBuf,
     reader: Reader<CaptureInput>,
     start: Option<Start>,
@@ -168,13 +169,13 @@ struct Recording {
 }
 
 /// What is known of a capture once it is read.
-struct Read {
+pub(super) struct Read {
     skipped: u64,
     sha256: String,
 }
 
 impl Recording {
-    fn open(path: &Path, skip_damaged: bool) -> anyhow::Result<Recording> {
+    pub(super) fn open(path: &Path, skip_damaged: bool) -> anyhow::Result<Recording> {
         let could_not = || format!("could not read {}", path.display());
         let input = CaptureInput::open(path).with_context(could_not)?;
         let mut reader = Reader::hashed_elsewhere(input, ReaderOptions { skip_damaged });
@@ -185,26 +186,8 @@ impl Recording {
         Ok(Recording { path: path.into(), reader, start, began, contract_sha256 })
     }
 
-    fn fold(mut self, engine: &mut Engine) -> anyhow::Result<Read> {
-        let could_not = || format!("could not read {}", self.path.display());
-        if let Some(start) = self.start {
-            let observation = Observation { at: self.began, event: Event::Start(Box::new(start)) };
-            // A start has no body to be damaged.
-            let _ = engine.observe(&observation);
-        }
-        while let Some(line) = self.reader.next() {
-            let line = line.with_context(could_not)?;
-            if engine.observe(&line.observation).is_ok() {
-                continue;
-            }
-            // Another writer may have put members behind the body.
-            let damage = match decode_slow(line.text) {
-                Ok(observation) if engine.observe(&observation).is_ok() => continue,
-                Ok(_) => LineError::NotJson("its body is no JSON".into()),
-                Err(damage) => damage,
-            };
-            self.reader.damaged(damage).with_context(could_not)?;
-        }
+    pub(super) fn fold(mut self, engine: &mut Engine) -> anyhow::Result<Read> {
+        self.each(|observation| engine.observe(observation))?;
         // Without its `end` the run was interrupted, whatever follows in another capture.
         match self.reader.tail() {
             Tail::Torn => engine.end_of_torn_capture(),
@@ -212,5 +195,32 @@ impl Recording {
         }
         let sha256 = self.reader.input().sha256().unwrap_or_default().to_string();
         Ok(Read { skipped: self.reader.skipped(), sha256 })
+    }
+
+    /// Hands over every observation, the start first; one whose body turns out to be no JSON is damaged.
+    pub(super) fn each(
+        &mut self,
+        mut observe: impl FnMut(&Observation<'_>) -> Result<(), NotJson>,
+    ) -> anyhow::Result<()> {
+        let could_not = || format!("could not read {}", self.path.display());
+        if let Some(start) = self.start.take() {
+            let observation = Observation { at: self.began, event: Event::Start(Box::new(start)) };
+            // A start has no body to be damaged.
+            let _ = observe(&observation);
+        }
+        while let Some(line) = self.reader.next() {
+            let line = line.with_context(could_not)?;
+            if observe(&line.observation).is_ok() {
+                continue;
+            }
+            // Another writer may have put members behind the body.
+            let damage = match decode_slow(line.text) {
+                Ok(observation) if observe(&observation).is_ok() => continue,
+                Ok(_) => LineError::NotJson("its body is no JSON".into()),
+                Err(damage) => damage,
+            };
+            self.reader.damaged(damage).with_context(could_not)?;
+        }
+        Ok(())
     }
 }
