@@ -4,6 +4,8 @@
 //! Clap's types stop here; each command has one file, with its arguments, its settings and its body.
 
 pub mod arguments;
+pub mod backend;
+pub mod baseline;
 pub mod console;
 pub mod evidence;
 pub mod exit;
@@ -19,6 +21,7 @@ pub mod calendar;
 pub mod demo;
 pub mod explain;
 pub mod gate;
+pub mod import;
 pub mod init;
 pub mod plan;
 pub mod replay;
@@ -57,6 +60,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Gate(arguments) => gate::run(arguments.settings(), console),
         Command::Serve(arguments) => serve::run(arguments.settings(), console),
         Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
+        Command::Import(arguments) => import::run(arguments.settings(), console),
         Command::Init(arguments) => init::run(&arguments.settings(), console),
         Command::Explain(arguments) => explain::run(&arguments.settings(), console),
         Command::Plan(arguments) => plan::run(&arguments.settings(), console),

@@ -29,10 +29,18 @@ pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
         .features
         .iter()
         .zip(&engine.ledger.features)
-        .map(|(feature, tally)| {
+        .zip(&engine.frontend.features)
+        .map(|((feature, tally), frontend)| {
             let flag = &feature.spec.feature.flag;
             let flag_on = flags.iter().find(|(name, _)| name == flag).map(|(_, on)| *on);
-            let view = View { feature, tally, interrupted: engine.run.interrupted };
+            let view = View {
+                feature,
+                tally,
+                frontend,
+                logs: &engine.logs,
+                resources: &engine.resources,
+                interrupted: engine.run.interrupted,
+            };
             let asked = |phase: Phase| match provenance.phases.as_slice() {
                 [] => {
                     phase == Phase::BeforeEnabling || (phase == Phase::AfterEnabling && flag_on == Some(true))
@@ -75,6 +83,7 @@ pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
         damaged: provenance.damaged,
         verdict: Verdict::of(features.iter().map(|f| f.verdict)),
         connection: engine.connection.clone(),
+        processes: engine.processes(),
         findings: ledger.totals.iter().map(|(class, count)| (*class, *count)).collect(),
         findings_fail: ledger.by_severity[Severity::Fail as usize],
         findings_warn: ledger.by_severity[Severity::Warn as usize],

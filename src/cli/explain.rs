@@ -6,12 +6,15 @@ use super::console::Console;
 use super::exit::{Exit, WrongUse};
 use super::replay::{Recording, contract};
 use crate::calendar::MarketEvent;
+use crate::capture::{Reader, ReaderOptions};
 use crate::contract::{Contract, spelling};
 use crate::engine::Engine;
 use crate::engine::trace::{Focus, Trace};
 use crate::model::{Class, Finding, Severity, Timestamp};
 use crate::report::Layout;
 use crate::report::explain::{Explanation, to_json, to_text, window};
+use crate::source::ahead::default_threads;
+use crate::source::open_capture;
 use anyhow::Context;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -130,10 +133,11 @@ pub fn run(settings: &Settings, console: &Console) -> anyhow::Result<Exit> {
     };
     let sessions = session_events(&contract, &focus);
     let mut trace = Trace::new(contract.clone(), focus);
-    Recording::open(&capture, false)?.each(|observation| {
-        trace.observe(observation);
-        Ok(())
-    })?;
+    let could_not = || format!("could not read {}", capture.display());
+    let mut reader = Reader::new(open_capture(&capture).with_context(could_not)?, ReaderOptions::default());
+    while let Some(line) = reader.next() {
+        trace.observe(&line.with_context(could_not)?.observation);
+    }
     let (seen, left_out) = trace.finish();
     let explanation = Explanation {
         contract: &contract,
@@ -239,7 +243,7 @@ fn find(recording: Recording, contract: &Arc<Contract>, wanted: &Wanted) -> anyh
     };
     let mut engine = Engine::new(contract.clone(), Box::new(sink));
     engine.keep_every_record();
-    recording.fold(&mut engine)?;
+    recording.fold(&mut engine, default_threads())?;
     engine.finish();
     drop(engine);
     let chosen = Arc::into_inner(chosen).context("could not end the judging: it is still in use")?;

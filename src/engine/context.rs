@@ -25,6 +25,8 @@ pub enum Task {
     Revised(Timestamp),
     /// A step between ticks, by its number.
     Gap(u64),
+    /// A request of the frontend, by its number within the feature.
+    Request(u64),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

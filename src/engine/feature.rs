@@ -18,6 +18,7 @@ use crate::contract::{Contract, Feature};
 use crate::model::json::Kind;
 use crate::model::value::parse_instant;
 use crate::model::{Class, Severity, Span, Timestamp};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The feature as the contract has it.
@@ -89,6 +90,7 @@ pub struct Answered<'a> {
     pub sent: Timestamp,
     pub received: Timestamp,
     pub text: &'a str,
+    pub records: Range<usize>,
     pub extraction: &'a Extraction,
     pub plan: &'a SidePlan,
 }
@@ -99,6 +101,7 @@ pub struct Frame<'a> {
     pub at: Timestamp,
     pub opened: Opened,
     pub text: &'a str,
+    pub records: Range<usize>,
     pub extraction: &'a Extraction,
     pub plan: &'a SidePlan,
 }
@@ -258,8 +261,7 @@ impl FeatureState {
         rest: bool,
     ) {
         let (plan, text) = side;
-        let (from, to) = extraction.records[index].unknown;
-        for unknown in &extraction.unknown[from as usize..to as usize] {
+        for unknown in extraction.unknown(extraction.record(index)) {
             let above = &plan.nodes[unknown.node as usize].path;
             let name = unknown.name.raw(text);
             let list = if unknown.row { &self.spec.rules.rows_at } else { &Default::default() };
@@ -283,14 +285,14 @@ impl FeatureState {
     // ---- the two sides ----
 
     pub fn on_rest(&mut self, answered: Answered<'_>, around: &mut Surroundings<'_>) {
-        let Answered { endpoint, sent, received, text, extraction, plan } = answered;
+        let Answered { endpoint, sent, received, text, records, extraction, plan } = answered;
         self.traffic.answers += 1;
         let feature = &self.spec.feature;
         self.sessions.answered(endpoint, received, feature.rest.poll, &feature.calendar);
         let feed_began = *self.first_answer.get_or_insert(received);
         let before = self.endpoints[endpoint].last;
         self.touched.clear();
-        for index in 0..extraction.records.len() {
+        for index in records {
             self.traffic.rest_records += 1;
             self.scratch.fill(plan, extraction, index, text, &self.endpoints[endpoint].params);
             let number = match self.stream() {
@@ -327,11 +329,11 @@ impl FeatureState {
     }
 
     pub fn on_message(&mut self, frame: Frame<'_>, around: &mut Surroundings<'_>) {
-        let Frame { at, opened, text, extraction, plan } = frame;
+        let Frame { at, opened, text, records, extraction, plan } = frame;
         self.traffic.first_message.get_or_insert(at);
         self.traffic.last_message = Some(at);
         self.traffic.ws_in_hours += u64::from(self.spec.feature.calendar.segment_at(at).is_some());
-        for index in 0..extraction.records.len() {
+        for index in records {
             self.traffic.ws_records += 1;
             self.scratch.fill(plan, extraction, index, text, &[]);
             let number = match self.stream() {

@@ -163,8 +163,13 @@ impl Ledger {
         let touched: Vec<usize> = (0..contract.features.len())
             .filter(|&i| contract.features[i].calendar.meets(draft.at, until))
             .collect();
-        let severity = severity(&draft, !touched.is_empty());
-        self.enter(None, draft, severity, (&touched, until), || (String::new(), String::new()));
+        self.add_shared(draft, &touched, until);
+    }
+
+    /// Records a finding of no feature that counts against these.
+    pub fn add_shared(&mut self, draft: Draft, features: &[usize], until: Timestamp) {
+        let severity = severity(&draft, !features.is_empty());
+        self.enter(None, draft, severity, (features, until), || (String::new(), String::new()));
     }
 
     fn enter(

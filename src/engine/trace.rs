@@ -196,7 +196,7 @@ impl Trace {
         };
         let plan = self.plan.clone();
         let index = match (route(&plan, text), self.focus.feature) {
-            (Ok(Routed::Features(list)), Some(index)) if list.contains(&index) => index,
+            (Ok(Routed::Features(group)), Some(index)) if plan.group(group).contains(&index) => index,
             // What concerns no feature shows the frame itself.
             (Ok(Routed::Unknown(_) | Routed::NoType | Routed::Features(_)), None) if self.is_it(at) => {
                 return self.push(at, What::Frame { text: text.to_string() });
@@ -227,10 +227,9 @@ impl Trace {
         };
         let feature = &self.contract.features[index];
         let mut found = Vec::new();
-        if extract(plan, text, &mut self.extraction).is_err() {
-            return found;
-        }
-        for record in 0..self.extraction.records.len() {
+        self.extraction.clear();
+        let Ok(body) = extract(plan, text, &mut self.extraction) else { return found };
+        for record in body.records {
             self.content.fill(plan, &self.extraction, record, text, params);
             let event = columns.event_time(feature, &self.content, at);
             if columns.label(&self.content) != *self.focus.stream {

@@ -4,7 +4,7 @@
 //! is INCONCLUSIVE otherwise. What builds up over runs, sessions and values seen to change, is judged over
 //! all of them. Runs that overlap in time are refused: what one of them saw would count twice.
 
-use crate::checks::{CHECKS, Judged, sessions_covered, values_proven};
+use crate::checks::{CHECKS, Judged, logs_clean, sessions_covered, values_proven};
 use crate::model::outcome::{
     CheckResult, ConnectionOutcome, FeatureOutcome, FieldMeasure, FieldProven, Measures, Outcome, Quantiles,
     SessionOutcome, WaiverOutcome,
@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 /// Samples and episodes kept of all runs together; counts are exact.
 const MAX_SAMPLES: usize = 200;
 const MAX_EPISODES: usize = 1_000;
+const NOT_JUDGED: &str = "no run judged it";
 
 /// Why outcomes cannot be counted together; the numbers say which, in the order given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +50,7 @@ pub fn merge(outcomes: &[Outcome], phases: &[Phase]) -> Result<Outcome, NotOneEv
         verdict: Verdict::of(features.iter().map(|f| f.verdict)),
         features,
         connection: connection(&runs),
+        processes: runs.iter().flat_map(|run| run.processes.iter().cloned()).collect(),
         findings: by_class(runs.iter().map(|run| run.findings.as_slice())),
         findings_fail: runs.iter().map(|run| run.findings_fail).sum(),
         findings_warn: runs.iter().map(|run| run.findings_warn).sum(),
@@ -128,6 +130,7 @@ fn feature(runs: &[&Outcome], name: &str, phases: &[Phase]) -> FeatureOutcome {
                 name if name == values_proven::CHECK.name => {
                     judged(&results, values_proven::of_fields(&proofs, measures.pairs, &lacking))
                 }
+                name if name == logs_clean::BEFORE_DELETING.name => logs(&parts, &results, &lacking),
                 _ => of_results(&results),
             };
             CheckResult {
@@ -228,6 +231,26 @@ fn judged(results: &[&CheckResult], judged: Judged) -> CheckResult {
     }
 }
 
+/// Logs over the sessions of all runs: each run that covered one has to have read them, and clean.
+fn logs(parts: &[(bool, FeatureOutcome)], results: &[&CheckResult], lacking: &str) -> CheckResult {
+    let merged = of_results(results);
+    if merged.verdict == Some(Verdict::Fail) || merged.note == NOT_JUDGED {
+        return merged;
+    }
+    let covers = |f: &&FeatureOutcome| f.sessions.iter().any(|s| s.is_full(f.required));
+    // What a run by itself lacks of sessions it does not lack here.
+    let unread = parts.iter().map(|(_, f)| f).filter(covers).find_map(|f| {
+        let alone = sessions_covered::lacking(&f.sessions, f.required);
+        let told = f.checks.iter().find(|c| c.check == logs_clean::BEFORE_DELETING.name)?;
+        let clean = told.verdict == Some(Verdict::Pass) || (told.verdict.is_some() && told.note == alone);
+        (!clean).then(|| if told.verdict.is_none() { NOT_JUDGED.to_string() } else { told.note.clone() })
+    });
+    let note = [unread.as_deref().unwrap_or_default(), lacking];
+    let note: Vec<&str> = note.into_iter().filter(|words| !words.is_empty()).collect();
+    let verdict = if note.is_empty() { Verdict::Pass } else { Verdict::Inconclusive };
+    CheckResult { verdict: Some(verdict), note: note.join("; "), ..merged }
+}
+
 /// The worst that counts: any FAIL, else any PASS, else what is lacking everywhere.
 fn of_results(results: &[&CheckResult]) -> CheckResult {
     let asked: Vec<&CheckResult> = results.iter().copied().filter(|r| r.verdict.is_some()).collect();
@@ -239,7 +262,7 @@ fn of_results(results: &[&CheckResult]) -> CheckResult {
             verdict: Some(Verdict::Inconclusive),
             observed: "nothing".into(),
             evidence: "0 runs".into(),
-            note: "no run judged it".into(),
+            note: NOT_JUDGED.into(),
             ..blank(results)
         };
     };

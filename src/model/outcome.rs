@@ -238,6 +238,61 @@ pub struct ConnectionOutcome {
     pub self_stalled: Span,
 }
 
+/// What one process used over the run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ProcessOutcome {
+    pub process: String,
+    /// In market hours; those outside are counted apart and not kept.
+    pub samples: u64,
+    pub outside: u64,
+    /// How often its counters began anew.
+    pub restarts: u64,
+    /// All samples, or of a long run every 2nd, 4th, …: in millionths of a core between two samples
+    /// that follow each other, and in bytes.
+    pub cpu_microcores: Vec<u64>,
+    pub rss_bytes: Vec<u64>,
+}
+
+/// What is measured of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Quantity {
+    Cpu,
+    Memory,
+}
+
+impl Quantity {
+    pub const ALL: [Quantity; 2] = [Quantity::Cpu, Quantity::Memory];
+    /// As the `field` of a finding.
+    pub fn name(self) -> &'static str {
+        match self {
+            Quantity::Cpu => "cpu",
+            Quantity::Memory => "rss_bytes",
+        }
+    }
+    pub fn words(self) -> &'static str {
+        match self {
+            Quantity::Cpu => "CPU",
+            Quantity::Memory => "memory",
+        }
+    }
+    /// A value with its unit: `12.50 % of a core`, `180.0 MiB`.
+    pub fn amount(self, value: f64) -> String {
+        match self {
+            Quantity::Cpu => format!("{:.2} % of a core", value / 10_000.0),
+            Quantity::Memory => format!("{:.1} MiB", value / f64::from(1 << 20)),
+        }
+    }
+}
+
+impl ProcessOutcome {
+    pub fn values(&self, quantity: Quantity) -> &[u64] {
+        match quantity {
+            Quantity::Cpu => &self.cpu_microcores,
+            Quantity::Memory => &self.rss_bytes,
+        }
+    }
+}
+
 /// Findings close together in time of one class, feature and field.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Episode {
@@ -283,6 +338,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     pub features: Vec<FeatureOutcome>,
     pub connection: ConnectionOutcome,
+    /// By name.
+    pub processes: Vec<ProcessOutcome>,
     /// Exact counts of all findings by class, and by severity.
     pub findings: Vec<(Class, u64)>,
     pub findings_fail: u64,

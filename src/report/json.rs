@@ -7,7 +7,7 @@
 use super::terminal::is_control;
 use crate::model::outcome::{
     CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, FieldProven, Measures, Outcome,
-    Quantiles, SessionOutcome, SessionsRequired, WaiverOutcome,
+    ProcessOutcome, Quantiles, SessionOutcome, SessionsRequired, WaiverOutcome,
 };
 use crate::model::{Class, Finding, Span, Timestamp};
 use serde::ser::{SerializeMap, Serializer};
@@ -69,6 +69,7 @@ struct Report<'a> {
     notes: Cow<'a, [String]>,
     features: Vec<Feature<'a>>,
     connection: Connection,
+    processes: Vec<Process<'a>>,
     findings: Findings<'a>,
     waivers: Vec<Waiver<'a>>,
 }
@@ -199,6 +200,17 @@ struct Connection {
     self_stalled_ns: i64,
 }
 
+/// The samples stand here too, so that a report can be the baseline of a later run.
+#[derive(Serialize, Deserialize)]
+struct Process<'a> {
+    process: Cow<'a, str>,
+    samples: u64,
+    outside_hours: u64,
+    restarts: u64,
+    cpu_microcores: Cow<'a, [u64]>,
+    rss_bytes: Cow<'a, [u64]>,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Findings<'a> {
     fail: u64,
@@ -326,6 +338,7 @@ impl<'a> Report<'a> {
             notes: (&outcome.notes).into(),
             features: outcome.features.iter().map(Feature::of).collect(),
             connection: Connection::of(&outcome.connection),
+            processes: outcome.processes.iter().map(Process::of).collect(),
             findings: Findings::of(outcome),
             waivers: outcome.waivers.iter().map(Waiver::of).collect(),
         }
@@ -462,6 +475,19 @@ impl Connection {
             rtt: Spread::of(&c.rtt),
             self_stalls: c.self_stalls,
             self_stalled_ns: c.self_stalled.0,
+        }
+    }
+}
+
+impl<'a> Process<'a> {
+    fn of(process: &'a ProcessOutcome) -> Process<'a> {
+        Process {
+            process: text(&process.process),
+            samples: process.samples,
+            outside_hours: process.outside,
+            restarts: process.restarts,
+            cpu_microcores: (&process.cpu_microcores).into(),
+            rss_bytes: (&process.rss_bytes).into(),
         }
     }
 }

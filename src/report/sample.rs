@@ -2,7 +2,7 @@
 
 use crate::model::outcome::{
     CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, FieldProven, Measures, Outcome,
-    Quantiles, SessionOutcome, SessionsRequired, WaiverOutcome,
+    ProcessOutcome, Quantiles, SessionOutcome, SessionsRequired, WaiverOutcome,
 };
 use crate::model::{Class, Finding, Phase, Span, Timestamp, Verdict};
 use std::sync::Arc;
@@ -126,6 +126,13 @@ pub fn passing() -> Outcome {
             feature("intraday_bar", "WS_FEATURE_INTRADAY", Span::from_secs(60)),
             feature("market_status", "WS_FEATURE_GLOBAL_MARKET", Span::from_secs(10)),
         ],
+        processes: vec![ProcessOutcome {
+            process: "backend".into(),
+            samples: 3,
+            cpu_microcores: vec![12_500, 13_000],
+            rss_bytes: vec![188_743_680, 188_747_776, 188_743_680],
+            ..ProcessOutcome::default()
+        }],
         connection: ConnectionOutcome {
             opens: 1,
             frames: 960,

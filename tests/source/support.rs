@@ -194,6 +194,7 @@ pub struct Watched {
 
 pub fn settings() -> RunSettings {
     RunSettings {
+        backend: Default::default(),
         tool: "cutover test".to_string(),
         clock: Clock::start(1),
         duration: None,

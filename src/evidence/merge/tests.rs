@@ -153,3 +153,31 @@ fn what_changed_between_runs_is_said() {
         ]
     );
 }
+
+#[test]
+fn every_run_that_covers_a_session_has_to_have_read_clean_logs() {
+    let logged = |day: u32, verdict: Option<Verdict>, note: &str| {
+        let mut run = whole(run(day, sample::passing()));
+        for feature in &mut run.features {
+            feature.checks.retain(|c| c.check != "prod-logs-clean");
+            let mut told = feature.checks[0].clone();
+            (told.check, told.phase) = ("prod-logs-clean", Phase::BeforeDeleting);
+            (told.verdict, told.note) = (verdict, note.into());
+            feature.checks.push(told);
+        }
+        run
+    };
+    let alone = "1 of at least 2 full, clean sessions";
+    let clean = |day| logged(day, Some(Verdict::Inconclusive), alone);
+    let judged = |runs: &[Outcome]| {
+        let merged = merge(runs, &ALL).unwrap();
+        let told = check(&merged, "positions", Phase::BeforeDeleting, "prod-logs-clean");
+        (told.verdict.unwrap(), told.note.clone())
+    };
+    assert_eq!(judged(&[clean(0), clean(1)]), (Verdict::Pass, String::new()));
+    assert_eq!(judged(&[clean(0)]), (Verdict::Inconclusive, alone.into()));
+    let unread = logged(1, Some(Verdict::Inconclusive), "no log was read");
+    assert_eq!(judged(&[clean(0), unread]), (Verdict::Inconclusive, "no log was read".into()));
+    assert_eq!(judged(&[clean(0), logged(1, None, "")]), (Verdict::Inconclusive, "no run judged it".into()));
+    assert_eq!(judged(&[clean(0), logged(1, Some(Verdict::Fail), "")]).0, Verdict::Fail);
+}

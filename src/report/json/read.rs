@@ -2,14 +2,14 @@
 //! Must not guess: what this version does not know is an error that says so.
 
 use super::{
-    Burst, Check, Connection, Counts, Feature, Field, Instant, Measured, Proven, Report, SCHEMA, Sample,
-    Spread, Waiver, Watched,
+    Burst, Check, Connection, Counts, Feature, Field, Instant, Measured, Process, Proven, Report, SCHEMA,
+    Sample, Spread, Waiver, Watched,
 };
 use crate::checks::CHECKS;
 use crate::contract::Align;
 use crate::model::outcome::{
     CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, FieldProven, Measures, Outcome,
-    Quantiles, SessionOutcome, SessionsRequired, WaiverOutcome,
+    ProcessOutcome, Quantiles, SessionOutcome, SessionsRequired, WaiverOutcome,
 };
 use crate::model::{Class, Finding, Phase, Severity, Span, Timestamp, Verdict};
 use crate::report::signoff::NOT_ASKED;
@@ -79,6 +79,7 @@ impl Report<'_> {
             verdict: verdict(&self.verdict)?,
             features: all(self.features, Feature::outcome)?,
             connection: self.connection.outcome(),
+            processes: self.processes.into_iter().map(Process::outcome).collect(),
             findings: self.findings.by_class.0.into_owned(),
             findings_fail: self.findings.fail,
             findings_warn: self.findings.warn,
@@ -231,6 +232,19 @@ impl Connection {
             rtt: self.rtt.outcome(),
             self_stalls: self.self_stalls,
             self_stalled: Span(self.self_stalled_ns),
+        }
+    }
+}
+
+impl Process<'_> {
+    fn outcome(self) -> ProcessOutcome {
+        ProcessOutcome {
+            process: self.process.into_owned(),
+            samples: self.samples,
+            outside: self.outside_hours,
+            restarts: self.restarts,
+            cpu_microcores: self.cpu_microcores.into_owned(),
+            rss_bytes: self.rss_bytes.into_owned(),
         }
     }
 }

@@ -30,8 +30,21 @@ mod reader {
         pub notes: Vec<String>,
         pub features: Vec<Feature>,
         pub connection: Connection,
+        pub processes: Vec<Process>,
         pub findings: Findings,
         pub waivers: Vec<Waiver>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Process {
+        pub process: String,
+        pub samples: u64,
+        pub outside_hours: u64,
+        pub restarts: u64,
+        pub cpu_microcores: Vec<u64>,
+        pub rss_bytes: Vec<u64>,
     }
 
     #[derive(Debug, Deserialize)]
