@@ -20,6 +20,7 @@ pub mod score;
 
 pub mod calendar;
 pub mod demo;
+pub mod explain;
 pub mod gate;
 pub mod import;
 pub mod init;
@@ -63,6 +64,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
         Command::Import(arguments) => import::run(arguments.settings(), console),
         Command::Init(arguments) => init::run(&arguments.settings(), console),
+        Command::Explain(arguments) => explain::run(&arguments.settings(), console),
         Command::Plan(arguments) => plan::run(&arguments.settings(), console),
         Command::Calendar(arguments) => calendar::run(&arguments.settings(), console),
     }

@@ -27,6 +27,7 @@ pub mod resources;
 pub mod route;
 pub mod sessions;
 pub mod stream;
+pub mod trace;
 
 pub use batch::Batch;
 pub use extract::Extraction;
@@ -125,6 +126,11 @@ impl Engine {
             deadlines: &mut self.deadlines,
         };
         (&mut self.features, around)
+    }
+
+    /// Findings take both raw records along, all of them rather than the samples; for `explain`.
+    pub fn keep_every_record(&mut self) {
+        self.ledger.keep_every_record();
     }
 
     /// What an earlier run used, for `resources-flat`; to be told before `finish`.

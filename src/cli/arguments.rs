@@ -3,7 +3,7 @@
 
 use super::folder::Place;
 use super::world::WorldSettings;
-use super::{calendar, demo, gate, import, init, plan, replay, serve, simulate, watch};
+use super::{calendar, demo, explain, gate, import, init, plan, replay, serve, simulate, watch};
 use crate::model::{Phase, Span, Timestamp};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -47,6 +47,8 @@ pub enum Command {
     Import(import::Arguments),
     /// Write the built-in contract as a start for your own
     Init(init::Arguments),
+    /// Show both sides' raw records around a finding, and the rule that decided
+    Explain(explain::Arguments),
     /// Tell what a contract will check, and how long that takes to prove
     Plan(plan::Arguments),
     /// Print the sessions of an exchange, or which calendars are known

@@ -171,7 +171,7 @@ fn name(first: &Recording, short: &str) -> String {
 
 /// The contract to judge by, and its digest: the one given, else the first capture's own, else the
 /// built-in one.
-fn contract(given: Option<&Path>, first: &Recording) -> anyhow::Result<(Contract, String)> {
+pub(super) fn contract(given: Option<&Path>, first: &Recording) -> anyhow::Result<(Contract, String)> {
     let contract = match (given, &first.start) {
         (Some(path), _) => load_contract(Some(path), false)?,
         (None, Some(start)) if !start.contract.is_empty() => {
@@ -192,7 +192,7 @@ fn contract(given: Option<&Path>, first: &Recording) -> anyhow::Result<(Contract
 }
 
 /// One capture, opened and its first line read.
-struct Recording {
+pub(super) struct Recording {
     path: PathBuf,
     blocks: Blocks<Box<dyn BufRead + Send>>,
     /// What was read to find the start.
@@ -204,13 +204,13 @@ struct Recording {
 }
 
 /// What is known of a capture once it is read.
-struct Read {
+pub(super) struct Read {
     skipped: u64,
     sha256: String,
 }
 
 impl Recording {
-    fn open(path: &Path, skip_damaged: bool) -> anyhow::Result<Recording> {
+    pub(super) fn open(path: &Path, skip_damaged: bool) -> anyhow::Result<Recording> {
         let could_not = || format!("could not read {}", path.display());
         let mut blocks = Blocks::new(open_capture(path).with_context(could_not)?);
         let options = ReaderOptions { skip_damaged };
@@ -241,7 +241,7 @@ impl Recording {
         Ok(conclude(&engine, provenance))
     }
 
-    fn fold(mut self, engine: &mut Engine, threads: NonZeroUsize) -> anyhow::Result<Read> {
+    pub(super) fn fold(mut self, engine: &mut Engine, threads: NonZeroUsize) -> anyhow::Result<Read> {
         let mut sequence = Sequence::new(self.options);
         let plan = Arc::clone(engine.plan());
         let fold = |batch: &mut Batch| batch.fold(&mut sequence, engine);

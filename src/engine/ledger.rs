@@ -110,6 +110,8 @@ pub struct Ledger {
     pub by_severity: [u64; 3],
     waiver_hits: Vec<u64>,
     alike: BTreeMap<(Class, Option<Arc<str>>, String), u64>,
+    /// Every finding takes its records along, not the samples alone.
+    every_record: bool,
     pub samples: Vec<Finding>,
     open: BTreeMap<(Class, Option<usize>, String), OpenEpisode>,
     closed: Vec<Episode>,
@@ -131,12 +133,17 @@ impl Ledger {
             by_severity: [0; 3],
             waiver_hits: vec![0; contract.waivers.len()],
             alike: BTreeMap::new(),
+            every_record: false,
             samples: Vec::new(),
             open: BTreeMap::new(),
             closed: Vec::new(),
             last_failing: None,
             contract,
         }
+    }
+
+    pub fn keep_every_record(&mut self) {
+        self.every_record = true;
     }
 
     /// Records one feature's finding; `records` gives both raw records, asked only for samples.
@@ -199,7 +206,8 @@ impl Ledger {
         let alike = self.alike.entry((draft.class, name.clone(), draft.field.clone())).or_default();
         *alike += 1;
         let sample = *alike <= MAX_SAMPLES_ALIKE && self.samples.len() < MAX_SAMPLES;
-        let (rest_record, ws_record) = if sample { records() } else { (String::new(), String::new()) };
+        let (rest_record, ws_record) =
+            if sample || self.every_record { records() } else { (String::new(), String::new()) };
         let finding = Finding {
             class: draft.class,
             severity,
