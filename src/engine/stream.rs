@@ -360,7 +360,8 @@ impl Stream {
         for silence in arrived.silences {
             match silence.kind {
                 SilenceKind::Step { .. } => self.hold_gap(cx, silence),
-                _ => self.tell_silence(cx, silence),
+                _ if cx.feature.align == Align::Time => self.hold_gap(cx, silence),
+                _ => self.tell_silence(cx, None, silence),
             }
         }
         if arrived.tick {
@@ -377,7 +378,7 @@ impl Stream {
 
     // ---- gaps ----
 
-    /// A step over missed ticks waits a settle: REST may yet show what lay within it.
+    /// A silence over missed ticks waits a settle: REST may yet show what lay within it.
     fn hold_gap(&mut self, cx: &mut Context<'_>, silence: Silence) {
         let number = self.next_gap;
         self.next_gap += 1;
@@ -389,7 +390,12 @@ impl Stream {
     /// Whether a REST version shows that something was missed in a step: neither end's own version,
     /// unless REST had shown the later end's long before it came.
     fn lies_within(&self, cx: &Context<'_>, news: &News, silence: &Silence) -> bool {
-        let SilenceKind::Step { before, after } = silence.kind else { return true };
+        let (before, after) = match silence.kind {
+            SilenceKind::Step { before, after } => (before, after),
+            SilenceKind::Head { .. } | SilenceKind::Tail if news.received <= silence.from => return false,
+            SilenceKind::Head { after } => (VersionId::Event(Timestamp::MIN), after),
+            SilenceKind::Tail => return news.received <= silence.to,
+        };
         // A bar forms on REST long before its last message comes.
         let early = cx.feature.align != Align::Bucket && news.received < silence.to - cx.settle();
         match (news.version, before, after) {
@@ -411,18 +417,25 @@ impl Stream {
     pub fn judge_gap(&mut self, cx: &mut Context<'_>, endpoint: Option<&Endpoint>, number: u64) {
         let Some(i) = self.gaps.iter().position(|g| g.number == number) else { return };
         let gap = self.gaps.remove(i);
-        let step = cx.pace.interval + cx.settle();
-        let watched = endpoint.is_some_and(|e| e.polled_through(gap.silence.from, gap.silence.to, step));
-        if watched && gap.news == 0 {
+        if gap.news == 0 && polled_through(cx, endpoint, &gap.silence) {
             cx.counts.sparse += 1;
         } else {
             self.tell_gap(cx, gap.silence);
         }
     }
 
-    /// Ticks missed at the head or at the tail. A bar is due only where REST showed one that never came.
-    fn tell_silence(&mut self, cx: &mut Context<'_>, silence: Silence) {
-        if cx.feature.align == Align::Bucket && !self.missed_since_tick {
+    /// Ticks missed at the head or at the tail. A bar is due only where REST showed one that never came,
+    /// a version with an event time only where REST was not seen to have none.
+    fn tell_silence(&mut self, cx: &mut Context<'_>, endpoint: Option<&Endpoint>, silence: Silence) {
+        let quiet = match cx.feature.align {
+            Align::Bucket => !self.missed_since_tick,
+            Align::Time => {
+                let news = self.news.iter().any(|n| self.lies_within(cx, n, &silence));
+                !news && polled_through(cx, endpoint, &silence)
+            }
+            Align::Arrival => false,
+        };
+        if quiet {
             cx.counts.sparse += 1;
         } else {
             self.tell_gap(cx, silence);
@@ -667,14 +680,15 @@ impl Stream {
         self.count_tick(cx, tick.at, tick.epoch, opened, VersionId::Event(tick.event));
     }
 
-    /// A connection closed: what was due on it by then was due.
+    /// A connection closed: what was due on it by then was due. `shown_by`: the endpoint that shows the
+    /// stream, and until when it did.
     pub fn closed(
         &mut self,
         cx: &mut Context<'_>,
         epoch: u32,
         opened: Timestamp,
         at: Timestamp,
-        seen_until: Timestamp,
+        shown_by: (Option<&Endpoint>, Timestamp),
     ) {
         if let AlignState::Arrival(state) = &mut self.align {
             state.closed(epoch, at);
@@ -684,11 +698,18 @@ impl Stream {
             None => !cx.link.is_open(),
         };
         if ticks_here {
-            self.end_segment(cx, opened, at.min(seen_until));
+            let (endpoint, until) = shown_by;
+            self.end_segment(cx, endpoint, opened, at.min(until));
         }
     }
 
-    fn end_segment(&mut self, cx: &mut Context<'_>, opened: Timestamp, to: Timestamp) {
+    fn end_segment(
+        &mut self,
+        cx: &mut Context<'_>,
+        endpoint: Option<&Endpoint>,
+        opened: Timestamp,
+        to: Timestamp,
+    ) {
         if cx.feature.cadence == Cadence::OnChange {
             return;
         }
@@ -698,7 +719,7 @@ impl Stream {
             known_from = known_from.max(self.ws_last.filter(|last| *last >= opened));
         }
         for silence in self.cadence.ended(to, cx.pace, &cx.feature.calendar, known_from) {
-            self.tell_silence(cx, silence);
+            self.tell_silence(cx, endpoint, silence);
         }
         self.news.clear();
         self.missed_since_tick = false;
@@ -731,7 +752,7 @@ impl Stream {
             self.judge_gap(cx, endpoint, number);
         }
         if let Some(opened) = opened {
-            self.end_segment(cx, opened, to);
+            self.end_segment(cx, endpoint, opened, to);
         }
         self.cadence.pause();
         self.event_pace.pause();
@@ -746,4 +767,10 @@ impl Stream {
         self.last_epoch = None;
         self.untimed = None;
     }
+}
+
+/// Whether REST's answers leave no stretch of a silence unseen.
+fn polled_through(cx: &Context<'_>, endpoint: Option<&Endpoint>, silence: &Silence) -> bool {
+    let step = cx.pace.interval + cx.settle();
+    endpoint.is_some_and(|e| e.polled_through(silence.from, silence.to, step))
 }
