@@ -8,6 +8,7 @@ pub mod align_arrival;
 pub mod align_bucket;
 pub mod align_time;
 pub mod cadence;
+pub mod clock_offset;
 pub mod compare;
 pub mod content;
 pub mod context;
@@ -32,6 +33,7 @@ use crate::model::{
     Class, ClosedBy, EndReason, Event, Observation, Payload, Severity, Span, Start, Timestamp,
 };
 use crate::stats::Histogram;
+use clock_offset::OffsetBounds;
 use context::Deadlines;
 use extract::Routed;
 use ledger::{Draft, Ledger};
@@ -207,6 +209,8 @@ impl Engine {
     pub fn finish(&mut self) {
         self.end_of_capture();
         self.connection.rtt = self.rtt.quantiles();
+        let clocks = self.features.iter().map(|f| f.counts.clock);
+        self.connection.clock_offset = clocks.reduce(OffsetBounds::and).and_then(OffsetBounds::estimate);
         for feature in &mut self.features {
             feature.finish(&mut self.ledger);
         }

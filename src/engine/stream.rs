@@ -537,7 +537,10 @@ impl Stream {
                 self.gaps[i].news += 1;
             }
         }
-        let ticked = match (version, self.cadence.last().map(|tick| tick.version)) {
+        // In a new connection nothing ticked yet, but what was heard before is no news.
+        let heard = || self.newest_event.map(VersionId::Event);
+        let last = self.cadence.last().map(|tick| tick.version).or_else(heard);
+        let ticked = match (version, last) {
             (VersionId::Event(e), Some(VersionId::Event(last))) => e <= last + cx.feature.time_tolerance,
             (VersionId::Content, _) => match &self.align {
                 AlignState::Arrival(state) => {
