@@ -161,6 +161,9 @@ mod tests {
         assert!(text.contains(
             "| positions | before-enabling | values-match | **FAIL** (2 waived) | 24 of 1,204 pairs differ |"
         ));
+        assert!(
+            text.contains("## What the WebSocket gains\n\n- account_balance: median 4.91s sooner than REST")
+        );
         assert!(text.contains("- value_mismatch in positions, field pnl: 26, e.g. REST 1200.00, WebSocket"));
         assert!(text.contains("- do not enable WS_FEATURE_POSITIONS"));
         assert!(text.ends_with("capture `c0ffee`, contract `abc123`.\n"));
