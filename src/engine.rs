@@ -9,6 +9,7 @@ pub mod align_bucket;
 pub mod align_time;
 pub mod batch;
 pub mod cadence;
+pub mod clock_offset;
 pub mod compare;
 pub mod content;
 pub mod context;
@@ -42,6 +43,7 @@ use crate::model::{
     Class, ClosedBy, EndReason, Event, Observation, Payload, Severity, Span, Start, Timestamp,
 };
 use crate::stats::Histogram;
+use clock_offset::OffsetBounds;
 use context::{Deadlines, Task};
 use extract::{Body, Reading, Routed};
 use frontend::{Frontend, Request};
@@ -246,6 +248,8 @@ impl Engine {
     pub fn finish(&mut self) {
         self.end_of_capture();
         self.connection.rtt = self.rtt.quantiles();
+        let clocks = self.features.iter().map(|f| f.counts.clock);
+        self.connection.clock_offset = clocks.reduce(OffsetBounds::and).and_then(OffsetBounds::estimate);
         for feature in &mut self.features {
             feature.finish(&mut self.ledger);
         }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{HEAD, Script, contract, stamp};
-use cutover::model::{Class, ClosedBy, Verdict};
+use cutover::model::{Class, ClosedBy, Span, Verdict};
 
 fn balances() -> std::sync::Arc<cutover::contract::Contract> {
     with_interval("10s")
@@ -427,4 +427,68 @@ fn a_304_stands_for_the_last_body() {
     assert_eq!(told.lines(), ["rest_error"]);
     assert_eq!(told.outcome.features[0].measures.rest_polls, 13);
     assert_eq!(told.outcome.features[0].measures.pairs, 10);
+}
+
+/// Versions at 0, 10 and from then on each 30 s, on both sides; REST is polled each 10 s until `end`.
+fn quiet(polled_until: f64, also_on_rest: Option<f64>, end: f64) -> Script {
+    let mut script = Script::new(&balances());
+    script.open(0.0);
+    for k in [0.0, 10.0, 40.0, 70.0, 100.0, 130.0] {
+        script.ws(k + 1.05, ws_body(k + 1.0, &format!("{k}")));
+    }
+    for poll in (0..).map(|k| 5.0 + 10.0 * f64::from(k)).take_while(|t| *t < polled_until) {
+        let born = [0.0, 10.0, 40.0, 70.0, 100.0, 130.0].into_iter().chain(also_on_rest);
+        let k = born.filter(|k| k + 1.0 < poll).fold(0.0, f64::max);
+        script.rest(poll, poll + 0.1, "balance", rest_body(k + 1.0, &format!("{k}")));
+    }
+    script.end(end);
+    script
+}
+
+#[test]
+fn a_quiet_stream_is_as_quiet_at_the_tail_as_within() {
+    // 28 s without a message, and REST had nothing new either.
+    let told = quiet(158.0, None, 159.0).run();
+    assert_eq!(told.lines(), Vec::<String>::new());
+    assert_eq!(told.outcome.features[0].measures.sparse, 5);
+    // REST had something new.
+    let told = quiet(158.0, Some(141.0), 159.0).run();
+    assert_eq!(told.lines(), ["missing_on_ws id=1", "gap id=1"]);
+    // Nobody looked.
+    let told = quiet(138.0, None, 159.0).run();
+    assert_eq!(told.lines(), ["gap id=1"]);
+}
+
+#[test]
+fn a_quiet_stream_is_as_quiet_after_a_reconnect() {
+    let mut script = quiet(158.0, None, 159.0);
+    let told = script.close(72.0, ClosedBy::Us).open(72.5).run();
+    assert_eq!(told.lines(), Vec::<String>::new());
+    // What REST shows first in the head was missed there, unless it is what the tick then says.
+    let mut script = quiet(158.0, Some(80.0), 159.0);
+    let told = script.close(72.0, ClosedBy::Us).open(72.5).run();
+    assert_eq!(told.lines(), ["missing_on_ws id=1", "gap id=1"]);
+}
+
+#[test]
+fn the_feeds_clock_is_told_with_its_error() {
+    for offset in [-3600.0, 0.0, 40.0] {
+        let mut script = Script::new(&balances());
+        script.open(0.0);
+        for k in 0..20 {
+            let t = f64::from(k) * 10.0 + 1.0;
+            script.ws(t + 0.05, ws_body(t + offset, "1"));
+            script.rest(t - 1.0, t - 0.9, "balance", rest_body(t - 10.0 + offset, "1"));
+            script.rest(t + 4.0, t + 4.1, "balance", rest_body(t + offset, "1"));
+        }
+        let told = script.end(200.0).run();
+        assert_eq!(told.lines(), Vec::<String>::new());
+        let clock = told.outcome.connection.clock_offset.unwrap();
+        // From 50 ms of transit below it, to the last poll a second before and a settle above it.
+        assert_eq!(clock.error, Span::from_millis(1_525));
+        assert_eq!(clock.offset, Span::from_millis((offset * 1e3) as i64 + 1_475));
+    }
+    // Event times that leave no room for any clock give none.
+    let told = clean(5).ws(60.0, ws_body(1_000.0, "1")).end(61.0).run();
+    assert_eq!(told.outcome.connection.clock_offset, None);
 }

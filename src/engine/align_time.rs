@@ -110,6 +110,7 @@ impl TimeState {
             version.last = at;
             return;
         }
+        cx.counts.clock.seen(event, at);
         if self.newest.is_none_or(|(newest, _)| event > newest) {
             self.newest = Some((event, at));
         }
@@ -156,6 +157,10 @@ impl TimeState {
         }
         let older =
             self.shown.iter().filter(|s| s.event < event).map(|s| s.sent).max().max(poll.absent_before);
+        cx.counts.clock.seen(event, poll.received);
+        if let Some(older) = older {
+            cx.counts.clock.unseen(event, older, cx.settle());
+        }
         self.shown.push_back(Shown { event, sent: poll.sent });
         if self.shown.len() > SHOWN {
             self.shown.pop_front();

@@ -63,7 +63,10 @@ pub struct Silence {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum SilenceKind {
-    Head,
+    /// Up to the first tick, with its version where there is one.
+    Head {
+        after: VersionId,
+    },
     /// From tick to tick, with the versions at both ends.
     Step {
         before: VersionId,
@@ -134,7 +137,8 @@ impl CadenceState {
                 }
             }
             _ => {
-                self.silence(tick.at, SilenceKind::Head, pace, calendar, known_from, &mut arrived.silences);
+                let head = SilenceKind::Head { after: tick.version };
+                self.silence(tick.at, head, pace, calendar, known_from, &mut arrived.silences);
                 self.begin_segment(tick.at);
             }
         }
@@ -209,8 +213,8 @@ impl CadenceState {
             if missed > 0 {
                 let ticked = self.last.is_some_and(|last| last.at == since);
                 let kind = match last_kind {
-                    SilenceKind::Head if until < to || ticked => SilenceKind::Tail,
-                    SilenceKind::Tail if !ticked => SilenceKind::Head,
+                    SilenceKind::Head { .. } if until < to || ticked => SilenceKind::Tail,
+                    SilenceKind::Tail if !ticked => SilenceKind::Head { after: VersionId::Unknown },
                     kind => kind,
                 };
                 out.push(Silence { from: since, to: until, missed, kind });

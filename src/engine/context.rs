@@ -1,6 +1,7 @@
 //! What the judging of one stream may use: its feature's rules, the link, and where results go.
 
 use super::cadence::Pace;
+use super::clock_offset::OffsetBounds;
 use super::compare::{self, Broken, Difference, Extent, Instants, Remarks, Rules};
 use super::content::Content;
 use super::ledger::{Draft, Ledger};
@@ -89,6 +90,7 @@ pub struct Counts {
     pub last_pair: Option<Timestamp>,
     pub freshness: Histogram,
     pub delay: Histogram,
+    pub clock: OffsetBounds,
     /// Per column (rows' columns after the record's): compared, different.
     pub fields: Vec<(u64, u64)>,
     pub proof: Proof,
@@ -115,6 +117,7 @@ impl Counts {
             last_pair: None,
             freshness: Histogram::new(resolution),
             delay: Histogram::new(resolution),
+            clock: OffsetBounds::default(),
             fields: vec![(0, 0); fields],
             proof: Proof::new(feature, rules),
         }

@@ -364,8 +364,9 @@ impl FeatureState {
     pub fn on_close(&mut self, closed: Opened, at: Timestamp, around: &mut Surroundings<'_>) {
         for (number, stream) in self.streams.iter_mut().enumerate() {
             let until = shown_until(stream, &self.endpoints);
+            let endpoint = endpoint_of(stream, &self.endpoints);
             let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
-            stream.closed(&mut cx, closed.epoch, closed.at, at, until);
+            stream.closed(&mut cx, closed.epoch, closed.at, at, (endpoint, until));
         }
     }
 

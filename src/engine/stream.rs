@@ -1,24 +1,26 @@
 //! One stream: all records of one feature with one key. Its state is small and does not grow with
 //! the run: the alignment's last versions, the cadence, counters.
 
+mod delays;
+mod frozen;
+mod gaps;
+mod pace;
+
 use super::align_arrival::{Answer, ArrivalState};
 use super::align_bucket::{BucketState, BucketTick};
 use super::align_time::{Poll, Seen, Sight, TimeState};
-use super::cadence::{CadenceState, EventPace, SegmentId, Silence, SilenceKind, Tick, VersionId};
+use super::cadence::{CadenceState, EventPace, SegmentId, SilenceKind, Tick, VersionId};
 use super::compare::{self, Issue, Side, same_content};
 use super::content::Content;
 use super::context::{Context, Remark, Task};
 use super::endpoint::Endpoint;
-use super::feature::Spec;
-use super::ledger::{Draft, Ledger};
+use super::ledger::Draft;
 use crate::contract::{Align, Cadence, Feature};
 use crate::model::{Class, Severity, Span, Timestamp};
+use delays::Delays;
+use frozen::Streak;
+use gaps::{News, PendingGap};
 use std::sync::Arc;
-
-/// First delays kept until the stream's smallest is known.
-const EARLY_DELAYS: usize = 8;
-/// REST versions remembered between two ticks; more are counted as more than none.
-const NEWS_KEPT: usize = 16;
 
 #[derive(Debug)]
 pub struct Stream {
@@ -73,37 +75,6 @@ enum AlignState {
     Time(TimeState),
     Arrival(ArrivalState),
     Bucket(BucketState),
-}
-
-#[derive(Debug, Clone, Copy)]
-struct News {
-    version: VersionId,
-    received: Timestamp,
-}
-
-#[derive(Debug)]
-struct PendingGap {
-    number: u64,
-    silence: Silence,
-    /// REST versions within it so far.
-    news: u64,
-}
-
-/// Arrival minus event time, above the smallest seen.
-#[derive(Debug, Default)]
-struct Delays {
-    smallest: Option<Span>,
-    early: Vec<(Span, Timestamp, Timestamp)>,
-}
-
-/// Messages in a row that repeat one version.
-#[derive(Debug, Default)]
-struct Streak {
-    since: Option<Timestamp>,
-    last: Option<Timestamp>,
-    messages: u64,
-    rest_newer: u64,
-    told: bool,
 }
 
 /// A WebSocket record with what its frame tells.
@@ -219,15 +190,6 @@ impl Stream {
         }
     }
 
-    /// Whether the delay of this event time means anything. The first message of a bar that is sent while
-    /// it forms comes with its first trade; one that was judged missing tells by itself that it is late.
-    fn tells_delay(&self, event: Timestamp) -> bool {
-        match &self.align {
-            AlignState::Bucket(state) => state.sends_once(event) && !state.is_missing(event),
-            _ => true,
-        }
-    }
-
     fn inspect_ws(
         &mut self,
         cx: &mut Context<'_>,
@@ -246,42 +208,6 @@ impl Stream {
             draft.event_time = event;
             cx.ledger.add(cx.index, draft, || (String::new(), content.record().to_string()));
         }
-    }
-
-    /// `late`: the first arrival of a version beyond `max_delay` above the stream's smallest delay.
-    fn delay(&mut self, cx: &mut Context<'_>, at: Timestamp, event: Timestamp, first_after_open: bool) {
-        let first_arrival = self.newest_event.is_none_or(|newest| event > newest);
-        if !first_arrival || first_after_open {
-            return;
-        }
-        let delay = at - event;
-        let known = self.delays.smallest;
-        let smallest = known.map_or(delay, |s| s.min(delay));
-        self.delays.smallest = Some(smallest);
-        cx.counts.delay.add(delay - smallest);
-        let limit = smallest + cx.feature.max_delay;
-        if delay > limit {
-            self.late(cx, at, event, delay - smallest);
-        } else if self.delays.early.len() < EARLY_DELAYS {
-            self.delays.early.push((delay, at, event));
-        }
-        if known.is_some_and(|known| smallest < known) {
-            // What passed for timely before the smallest delay was known.
-            let (late, early) = self.delays.early.drain(..).partition(|(d, _, _)| *d > limit);
-            self.delays.early = early;
-            let late: Vec<(Span, Timestamp, Timestamp)> = late;
-            for (delay, at, event) in late {
-                self.late(cx, at, event, delay - smallest);
-            }
-        }
-    }
-
-    fn late(&self, cx: &mut Context<'_>, at: Timestamp, event: Timestamp, behind: Span) {
-        let mut draft = Draft::new(Class::Late, &self.label, at);
-        draft.event_time = Some(event);
-        draft.delta = behind.to_string();
-        draft.detail = format!("{behind} above the stream's smallest delay");
-        cx.ledger.add(cx.index, draft, || (String::new(), String::new()));
     }
 
     /// `out_of_order`, for `time` alone.
@@ -360,7 +286,8 @@ impl Stream {
         for silence in arrived.silences {
             match silence.kind {
                 SilenceKind::Step { .. } => self.hold_gap(cx, silence),
-                _ => self.tell_silence(cx, silence),
+                _ if cx.feature.align == Align::Time => self.hold_gap(cx, silence),
+                _ => self.tell_silence(cx, None, silence),
             }
         }
         if arrived.tick {
@@ -373,77 +300,6 @@ impl Stream {
                 _ => self.news.clear(),
             }
         }
-    }
-
-    // ---- gaps ----
-
-    /// A step over missed ticks waits a settle: REST may yet show what lay within it.
-    fn hold_gap(&mut self, cx: &mut Context<'_>, silence: Silence) {
-        let number = self.next_gap;
-        self.next_gap += 1;
-        let news = self.news.iter().filter(|n| self.lies_within(cx, n, &silence)).count() as u64;
-        self.gaps.push(PendingGap { number, silence, news });
-        cx.later(silence.to + cx.settle(), Task::Gap(number));
-    }
-
-    /// Whether a REST version shows that something was missed in a step: neither end's own version,
-    /// unless REST had shown the later end's long before it came.
-    fn lies_within(&self, cx: &Context<'_>, news: &News, silence: &Silence) -> bool {
-        let SilenceKind::Step { before, after } = silence.kind else { return true };
-        // A bar forms on REST long before its last message comes.
-        let early = cx.feature.align != Align::Bucket && news.received < silence.to - cx.settle();
-        match (news.version, before, after) {
-            (VersionId::Event(e), VersionId::Event(b), VersionId::Event(a)) => {
-                let tolerance = cx.feature.time_tolerance;
-                e > b + tolerance && (e + tolerance < a || early)
-            }
-            (VersionId::Content, _, _) => {
-                let shown = match &self.align {
-                    AlignState::Arrival(state) => state.rest().zip(state.newest()),
-                    _ => None,
-                };
-                early || !shown.is_some_and(|(rest, ws)| compare::identical(cx.rules, rest, ws))
-            }
-            _ => true,
-        }
-    }
-
-    pub fn judge_gap(&mut self, cx: &mut Context<'_>, endpoint: Option<&Endpoint>, number: u64) {
-        let Some(i) = self.gaps.iter().position(|g| g.number == number) else { return };
-        let gap = self.gaps.remove(i);
-        let step = cx.pace.interval + cx.settle();
-        let watched = endpoint.is_some_and(|e| e.polled_through(gap.silence.from, gap.silence.to, step));
-        if watched && gap.news == 0 {
-            cx.counts.sparse += 1;
-        } else {
-            self.tell_gap(cx, gap.silence);
-        }
-    }
-
-    /// Ticks missed at the head or at the tail. A bar is due only where REST showed one that never came.
-    fn tell_silence(&mut self, cx: &mut Context<'_>, silence: Silence) {
-        if cx.feature.align == Align::Bucket && !self.missed_since_tick {
-            cx.counts.sparse += 1;
-        } else {
-            self.tell_gap(cx, silence);
-        }
-    }
-
-    /// Of a key that REST does not show nobody knows what is due.
-    fn tell_gap(&self, cx: &mut Context<'_>, silence: Silence) {
-        if self.rest_first.is_none() {
-            return;
-        }
-        cx.counts.missed_ticks += silence.missed;
-        // A silence that ends with a session is still one of that session.
-        let at = match cx.feature.calendar.segment_at(silence.to) {
-            Some(_) => silence.to,
-            None => silence.to - Span(1),
-        };
-        let mut draft = Draft::new(Class::Gap, &self.label, at);
-        draft.detail = format!("from={} to={} missed={}", silence.from, silence.to, silence.missed);
-        draft.during_drop = cx.link.down_meets(silence.from, silence.to, Span::ZERO);
-        cx.ledger.add(cx.index, draft, || (String::new(), String::new()));
     }
 
     // ---- REST's side ----
@@ -514,131 +370,6 @@ impl Stream {
         }
     }
 
-    /// A version that REST had not shown: within a step between ticks it shows that one was missed.
-    fn note_news(&mut self, cx: &Context<'_>, event: Option<Timestamp>, received: Timestamp) {
-        let version =
-            event.filter(|_| cx.feature.align != Align::Arrival).map_or(VersionId::Content, VersionId::Event);
-        let news = News { version, received };
-        for i in 0..self.gaps.len() {
-            if version != VersionId::Content && self.lies_within(cx, &news, &self.gaps[i].silence) {
-                self.gaps[i].news += 1;
-            }
-        }
-        let ticked = match (version, self.cadence.last().map(|tick| tick.version)) {
-            (VersionId::Event(e), Some(VersionId::Event(last))) => e <= last + cx.feature.time_tolerance,
-            (VersionId::Content, _) => match &self.align {
-                AlignState::Arrival(state) => {
-                    state.rest().zip(state.newest()).is_some_and(|(r, w)| compare::identical(cx.rules, r, w))
-                }
-                _ => false,
-            },
-            _ => false,
-        };
-        if !ticked && self.news.len() < NEWS_KEPT {
-            self.news.push(news);
-        }
-    }
-
-    // ---- frozen ----
-
-    fn frozen_ws(&mut self, cx: &mut Context<'_>, record: WsRecord<'_>) {
-        let same = match (&self.align, &self.last_ws) {
-            (_, None) => false,
-            (AlignState::Arrival(_), Some((_, last))) => same_content(cx.rules, last, record.content),
-            (_, Some(_)) => record.event.is_some() && record.event == self.last_event,
-        };
-        if !same {
-            self.streak = Streak { since: Some(record.at), ..Streak::default() };
-        }
-        self.streak.messages += 1;
-        self.streak.last = Some(record.at);
-        self.tell_frozen(cx, record.event, record.at);
-    }
-
-    fn frozen_rest(&mut self, cx: &mut Context<'_>, event: Option<Timestamp>, poll: Poll) {
-        let Some(since) = self.streak.since else { return };
-        let newer = match (&self.align, event, self.last_event) {
-            (AlignState::Arrival(state), _, _) => {
-                poll.sent > since + cx.settle()
-                    && state
-                        .rest()
-                        .zip(state.newest())
-                        .is_some_and(|(r, w)| !compare::identical(cx.rules, r, w))
-            }
-            (_, Some(event), Some(last)) => event > last + cx.feature.time_tolerance,
-            _ => false,
-        };
-        self.streak.rest_newer += u64::from(newer);
-        self.tell_frozen(cx, self.last_event, poll.received);
-    }
-
-    fn tell_frozen(&mut self, cx: &mut Context<'_>, event: Option<Timestamp>, at: Timestamp) {
-        let (Some(since), Some(last)) = (self.streak.since, self.streak.last) else { return };
-        let streak = &self.streak;
-        let long = last - since >= cx.pace.interval * 2;
-        if streak.told || streak.messages < 3 || !long || streak.rest_newer < 2 {
-            return;
-        }
-        let mut draft = Draft::new(Class::Frozen, &self.label, at);
-        draft.event_time = event;
-        draft.detail = format!(
-            "{} messages from {since} repeat one version while REST showed {} newer",
-            streak.messages, streak.rest_newer
-        );
-        self.streak.told = true;
-        cx.ledger.add(cx.index, draft, || (String::new(), String::new()));
-    }
-
-    // ---- pace over all runs ----
-
-    /// The stream's period and its drift against the promise; with too few ticks for the check none.
-    pub fn drift(&self, spec: &Spec) -> Option<(Span, f64)> {
-        let period = self.cadence.period()?;
-        let interval = spec.feature.interval;
-        Some((period, (period - interval).0 as f64 / interval.0 as f64))
-    }
-
-    /// `interval_drift` and `jitter`, against the promise and against what REST really does.
-    pub fn tell_pace(&self, spec: &Spec, ledger: &mut Ledger) {
-        let limits = &spec.feature.limits;
-        if self.cadence.ticks < limits.min_ticks
-            || spec.feature.cadence == Cadence::OnChange
-            || !self.shown_by_rest
-        {
-            return;
-        }
-        let (Some((period, drift)), Some(at)) = (self.drift(spec), self.last_tick) else { return };
-        let interval = spec.feature.interval;
-        let rest = self.event_pace.period().filter(|_| self.event_pace.versions >= limits.min_ticks);
-        let apart = |a: Span, b: Span| (a - b).0 as f64 / b.0 as f64;
-        // A breach of REST alone is no finding.
-        let against_rest = rest
-            .filter(|rest| apart(*rest, interval).abs() <= limits.drift)
-            .map(|rest| (rest, apart(period, rest)))
-            .filter(|(_, apart)| apart.abs() > limits.drift);
-        if drift.abs() > limits.drift || against_rest.is_some() {
-            let mut draft = Draft::new(Class::IntervalDrift, &self.label, at);
-            draft.rest = rest.map(|r| r.estimate_of(interval).to_string()).unwrap_or_default();
-            draft.ws = period.estimate_of(interval).to_string();
-            draft.delta = format!("{:+.2}%", drift * 100.0);
-            draft.detail = match against_rest {
-                Some((rest, apart)) if drift.abs() <= limits.drift => {
-                    format!("{:+.2}% against REST's {}", apart * 100.0, rest.estimate_of(interval))
-                }
-                _ => format!("promised {interval}, over {} ticks", self.cadence.ticks),
-            };
-            ledger.add(spec.index, draft, || (String::new(), String::new()));
-        }
-        let jitter = self.cadence.jitter(period, spec.pace()).quantiles();
-        if jitter.p95.0 as f64 > limits.jitter * interval.0 as f64 {
-            let mut draft = Draft::new(Class::Jitter, &self.label, at);
-            draft.ws = jitter.p95.to_string();
-            draft.delta = format!("{:.1}%", jitter.p95.0 as f64 / interval.0 as f64 * 100.0);
-            draft.detail = format!("95 % of steps within {}, the greatest {}", jitter.p95, jitter.max);
-            ledger.add(spec.index, draft, || (String::new(), String::new()));
-        }
-    }
-
     // ---- deadlines, ends ----
 
     pub fn judge(&mut self, cx: &mut Context<'_>, endpoint: Option<&Endpoint>, task: Task, at: Timestamp) {
@@ -667,14 +398,15 @@ impl Stream {
         self.count_tick(cx, tick.at, tick.epoch, opened, VersionId::Event(tick.event));
     }
 
-    /// A connection closed: what was due on it by then was due.
+    /// A connection closed: what was due on it by then was due. `shown_by`: the endpoint that shows the
+    /// stream, and until when it did.
     pub fn closed(
         &mut self,
         cx: &mut Context<'_>,
         epoch: u32,
         opened: Timestamp,
         at: Timestamp,
-        seen_until: Timestamp,
+        shown_by: (Option<&Endpoint>, Timestamp),
     ) {
         if let AlignState::Arrival(state) = &mut self.align {
             state.closed(epoch, at);
@@ -684,11 +416,18 @@ impl Stream {
             None => !cx.link.is_open(),
         };
         if ticks_here {
-            self.end_segment(cx, opened, at.min(seen_until));
+            let (endpoint, until) = shown_by;
+            self.end_segment(cx, endpoint, opened, at.min(until));
         }
     }
 
-    fn end_segment(&mut self, cx: &mut Context<'_>, opened: Timestamp, to: Timestamp) {
+    fn end_segment(
+        &mut self,
+        cx: &mut Context<'_>,
+        endpoint: Option<&Endpoint>,
+        opened: Timestamp,
+        to: Timestamp,
+    ) {
         if cx.feature.cadence == Cadence::OnChange {
             return;
         }
@@ -698,7 +437,7 @@ impl Stream {
             known_from = known_from.max(self.ws_last.filter(|last| *last >= opened));
         }
         for silence in self.cadence.ended(to, cx.pace, &cx.feature.calendar, known_from) {
-            self.tell_silence(cx, silence);
+            self.tell_silence(cx, endpoint, silence);
         }
         self.news.clear();
         self.missed_since_tick = false;
@@ -731,7 +470,7 @@ impl Stream {
             self.judge_gap(cx, endpoint, number);
         }
         if let Some(opened) = opened {
-            self.end_segment(cx, opened, to);
+            self.end_segment(cx, endpoint, opened, to);
         }
         self.cadence.pause();
         self.event_pace.pause();

@@ -91,6 +91,13 @@ pub struct Quantiles {
     pub max: Span,
 }
 
+/// The feed's clock minus ours: within `error` of `offset`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockOffset {
+    pub offset: Span,
+    pub error: Span,
+}
+
 /// What was counted and measured for one feature.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Measures {
@@ -234,6 +241,8 @@ pub struct ConnectionOutcome {
     pub malformed_frames: u64,
     pub open_time: Span,
     pub rtt: Quantiles,
+    /// The feed's clock minus ours, where what was seen bounds it.
+    pub clock_offset: Option<ClockOffset>,
     pub self_stalls: u64,
     pub self_stalled: Span,
 }

@@ -196,8 +196,16 @@ struct Connection {
     malformed_frames: u64,
     open_time_ns: i64,
     rtt: Spread,
+    clock_offset: Option<Offset>,
     self_stalls: u64,
     self_stalled_ns: i64,
+}
+
+/// The feed's clock minus ours: within `error_ns` of `offset_ns`.
+#[derive(Serialize, Deserialize)]
+struct Offset {
+    offset_ns: i64,
+    error_ns: i64,
 }
 
 /// The samples stand here too, so that a report can be the baseline of a later run.
@@ -473,6 +481,7 @@ impl Connection {
             malformed_frames: c.malformed_frames,
             open_time_ns: c.open_time.0,
             rtt: Spread::of(&c.rtt),
+            clock_offset: c.clock_offset.map(|o| Offset { offset_ns: o.offset.0, error_ns: o.error.0 }),
             self_stalls: c.self_stalls,
             self_stalled_ns: c.self_stalled.0,
         }

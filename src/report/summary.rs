@@ -3,6 +3,7 @@
 
 use super::advice;
 use super::terminal::clean;
+use super::text::rounded;
 use super::worst;
 use crate::model::{Outcome, Severity, Verdict};
 
@@ -24,6 +25,7 @@ pub fn to_markdown(outcome: &Outcome) -> Vec<u8> {
         text.push_str(&format!("\n> {}\n", escaped(note)));
     }
     text.push_str(&checks(outcome));
+    text.push_str(&gains(outcome));
     text.push_str(&findings(outcome));
     text.push_str(&steps(outcome));
     text.push_str(&evidence(outcome));
@@ -50,6 +52,39 @@ fn checks(outcome: &Outcome) -> String {
         }
     }
     text
+}
+
+/// Why one cuts over at all: how much sooner the WebSocket tells, and what either side costs.
+fn gains(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for feature in &outcome.features {
+        let m = &feature.measures;
+        let Some(gain) = m.freshness_median else { continue };
+        let how = if gain.0 < 0 { "later" } else { "sooner" };
+        text.push_str(&format!(
+            "- {}: median {} {how} than REST (p95 {}); REST {} requests, {} bytes; WebSocket {} messages, {} bytes\n",
+            escaped(&feature.name),
+            rounded(gain.abs()),
+            rounded(m.freshness_gain.p95),
+            advice::thousands(m.rest_polls),
+            advice::thousands(m.rest_bytes),
+            advice::thousands(m.ws_messages),
+            advice::thousands(m.ws_bytes),
+        ));
+    }
+    if let Some(clock) = outcome.connection.clock_offset {
+        let (offset, error) = (rounded(clock.offset), rounded(clock.error));
+        text.push_str(&format!("- the feed's clock minus ours: {offset} ± {error}\n"));
+    }
+    if outcome.connection.rtt.count > 0 {
+        let rtt = &outcome.connection.rtt;
+        text.push_str(&format!(
+            "- WebSocket round trip: median {}, p95 {}\n",
+            rounded(rtt.p50),
+            rounded(rtt.p95)
+        ));
+    }
+    if text.is_empty() { text } else { format!("\n## What the WebSocket gains\n\n{text}") }
 }
 
 fn findings(outcome: &Outcome) -> String {
@@ -126,6 +161,9 @@ mod tests {
         assert!(text.contains(
             "| positions | before-enabling | values-match | **FAIL** (2 waived) | 24 of 1,204 pairs differ |"
         ));
+        assert!(
+            text.contains("## What the WebSocket gains\n\n- account_balance: median 4.91s sooner than REST")
+        );
         assert!(text.contains("- value_mismatch in positions, field pnl: 26, e.g. REST 1200.00, WebSocket"));
         assert!(text.contains("- do not enable WS_FEATURE_POSITIONS"));
         assert!(text.ends_with("capture `c0ffee`, contract `abc123`.\n"));

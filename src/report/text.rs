@@ -197,7 +197,7 @@ fn measured(feature: &FeatureOutcome) -> String {
     let mut parts = vec![plural(m.ws_messages as usize, "message"), plural(m.pairs as usize, "pair")];
     if let Some(gain) = m.freshness_median {
         let how = if gain.0 < 0 { "later" } else { "sooner" };
-        parts.push(format!("median {} {how}", rounded(gain.abs())));
+        parts.push(format!("median {} {how} (p95 {})", rounded(gain.abs()), rounded(m.freshness_gain.p95)));
     }
     parts.join(", ")
 }

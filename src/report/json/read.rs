@@ -8,8 +8,8 @@ use super::{
 use crate::checks::CHECKS;
 use crate::contract::Align;
 use crate::model::outcome::{
-    CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, FieldProven, Measures, Outcome,
-    ProcessOutcome, Quantiles, SessionOutcome, SessionsRequired, WaiverOutcome,
+    CheckResult, ClockOffset, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, FieldProven,
+    Measures, Outcome, ProcessOutcome, Quantiles, SessionOutcome, SessionsRequired, WaiverOutcome,
 };
 use crate::model::{Class, Finding, Phase, Severity, Span, Timestamp, Verdict};
 use crate::report::signoff::NOT_ASKED;
@@ -232,6 +232,9 @@ impl Connection {
             rtt: self.rtt.outcome(),
             self_stalls: self.self_stalls,
             self_stalled: Span(self.self_stalled_ns),
+            clock_offset: self
+                .clock_offset
+                .map(|o| ClockOffset { offset: Span(o.offset_ns), error: Span(o.error_ns) }),
         }
     }
 }

@@ -182,8 +182,17 @@ mod reader {
         pub malformed_frames: u64,
         pub open_time_ns: i64,
         pub rtt: Spread,
+        pub clock_offset: Option<Offset>,
         pub self_stalls: u64,
         pub self_stalled_ns: i64,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Offset {
+        pub offset_ns: i64,
+        pub error_ns: i64,
     }
 
     #[derive(Debug, Deserialize)]

@@ -1,0 +1,69 @@
+//! `late` (SPEC §6): versions that arrive long after the stream's quickest.
+
+use super::super::context::Context;
+use super::super::ledger::Draft;
+use super::{AlignState, Stream};
+use crate::model::{Class, Span, Timestamp};
+
+/// First delays kept until the stream's smallest is known.
+const EARLY_DELAYS: usize = 8;
+
+/// Arrival minus event time, above the smallest seen.
+#[derive(Debug, Default)]
+pub(super) struct Delays {
+    pub(super) smallest: Option<Span>,
+    pub(super) early: Vec<(Span, Timestamp, Timestamp)>,
+}
+
+impl Stream {
+    /// Whether the delay of this event time means anything. The first message of a bar that is sent while
+    /// it forms comes with its first trade; one that was judged missing tells by itself that it is late.
+    pub(super) fn tells_delay(&self, event: Timestamp) -> bool {
+        match &self.align {
+            AlignState::Bucket(state) => state.sends_once(event) && !state.is_missing(event),
+            _ => true,
+        }
+    }
+
+    /// `late`: the first arrival of a version beyond `max_delay` above the stream's smallest delay.
+    pub(super) fn delay(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: Timestamp,
+        event: Timestamp,
+        first_after_open: bool,
+    ) {
+        let first_arrival = self.newest_event.is_none_or(|newest| event > newest);
+        if !first_arrival || first_after_open {
+            return;
+        }
+        let delay = at - event;
+        let known = self.delays.smallest;
+        let smallest = known.map_or(delay, |s| s.min(delay));
+        self.delays.smallest = Some(smallest);
+        cx.counts.delay.add(delay - smallest);
+        let limit = smallest + cx.feature.max_delay;
+        if delay > limit {
+            self.late(cx, at, event, delay - smallest);
+        } else if self.delays.early.len() < EARLY_DELAYS {
+            self.delays.early.push((delay, at, event));
+        }
+        if known.is_some_and(|known| smallest < known) {
+            // What passed for timely before the smallest delay was known.
+            let (late, early) = self.delays.early.drain(..).partition(|(d, _, _)| *d > limit);
+            self.delays.early = early;
+            let late: Vec<(Span, Timestamp, Timestamp)> = late;
+            for (delay, at, event) in late {
+                self.late(cx, at, event, delay - smallest);
+            }
+        }
+    }
+
+    fn late(&self, cx: &mut Context<'_>, at: Timestamp, event: Timestamp, behind: Span) {
+        let mut draft = Draft::new(Class::Late, &self.label, at);
+        draft.event_time = Some(event);
+        draft.delta = behind.to_string();
+        draft.detail = format!("{behind} above the stream's smallest delay");
+        cx.ledger.add(cx.index, draft, || (String::new(), String::new()));
+    }
+}
