@@ -15,6 +15,7 @@ pub mod recording;
 pub mod results;
 
 pub mod demo;
+pub mod drill;
 pub mod init;
 pub mod replay;
 pub mod serve;
@@ -51,6 +52,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Replay(arguments) => replay::run(arguments.settings(), console),
         Command::Serve(arguments) => serve::run(arguments.settings(), console),
         Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
+        Command::Drill(arguments) => drill::run(arguments.settings(), console),
         Command::Init(arguments) => init::run(&arguments.settings(), console),
     }
 }

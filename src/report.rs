@@ -5,6 +5,7 @@
 //! spreadsheet (`cell`), what may reach a terminal (`terminal`), which findings are shown first
 //! (`worst`), how two records are laid side by side (`diff`), and what to do next (`advice`).
 
+pub mod drill;
 pub mod findings;
 pub mod json;
 pub mod junit;

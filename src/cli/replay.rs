@@ -74,7 +74,7 @@ impl Arguments {
 
 pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let first = Recording::open(&settings.captures[0], settings.skip_damaged)?;
-    let (mut contract, own) = contract(&settings, &first)?;
+    let (mut contract, own) = contract(settings.contract.as_deref(), &first)?;
     narrow(&mut contract, &settings.features)?;
     let short: String = contract.sha256.chars().take(8).collect();
     let report = RunReport::start(&settings.place, &name(&first, &short))?;
@@ -99,7 +99,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
             return Err(WrongUse(message).into());
         }
         other_contract |= recording.contract_sha256.as_deref().is_some_and(|sha| sha != own);
-        let read = recording.fold(&mut judging)?;
+        let read = recording.fold(&mut judging, |_| {})?;
         ended = judging.engine.last_at();
         damaged += read.skipped;
         digests.push(read.sha256);
@@ -109,7 +109,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
 }
 
 /// By its start; a capture that is torn in its first line has none.
-fn name(first: &Recording, short: &str) -> String {
+pub(super) fn name(first: &Recording, short: &str) -> String {
     match &first.start {
         Some(_) => run_name(first.began, short),
         None => format!("undated-{short}"),
@@ -118,8 +118,8 @@ fn name(first: &Recording, short: &str) -> String {
 
 /// The contract to judge by, and its digest: the one given, else the first capture's own, else the
 /// built-in one.
-fn contract(settings: &Settings, first: &Recording) -> anyhow::Result<(Contract, String)> {
-    let contract = match (&settings.contract, &first.start) {
+pub(super) fn contract(given: Option<&Path>, first: &Recording) -> anyhow::Result<(Contract, String)> {
+    let contract = match (given, &first.start) {
         (Some(path), _) => load_contract(Some(path), false)?,
         (None, Some(start)) if !start.contract.is_empty() => {
             let name = format!("the contract in line 1 of {}", first.path.display());
@@ -139,22 +139,22 @@ fn contract(settings: &Settings, first: &Recording) -> anyhow::Result<(Contract,
 }
 
 /// One capture, opened and its first line read.
-struct Recording {
+pub(super) struct Recording {
     path: PathBuf,
     reader: Reader<CaptureInput>,
     start: Option<Start>,
-    began: Timestamp,
-    contract_sha256: Option<String>,
+    pub(super) began: Timestamp,
+    pub(super) contract_sha256: Option<String>,
 }
 
 /// What is known of a capture once it is read.
-struct Read {
-    skipped: u64,
-    sha256: String,
+pub(super) struct Read {
+    pub(super) skipped: u64,
+    pub(super) sha256: String,
 }
 
 impl Recording {
-    fn open(path: &Path, skip_damaged: bool) -> anyhow::Result<Recording> {
+    pub(super) fn open(path: &Path, skip_damaged: bool) -> anyhow::Result<Recording> {
         let could_not = || format!("could not read {}", path.display());
         let input = CaptureInput::open(path).with_context(could_not)?;
         let mut reader = Reader::hashed_elsewhere(input, ReaderOptions { skip_damaged });
@@ -165,21 +165,31 @@ impl Recording {
         Ok(Recording { path: path.into(), reader, start, began, contract_sha256 })
     }
 
-    fn fold(mut self, judging: &mut Judging) -> anyhow::Result<Read> {
+    /// Judges it whole; `tap` sees each observation that was taken.
+    pub(super) fn fold(
+        mut self,
+        judging: &mut Judging,
+        mut tap: impl FnMut(&Observation<'_>),
+    ) -> anyhow::Result<Read> {
         let could_not = || format!("could not read {}", self.path.display());
         if let Some(start) = self.start {
             let observation = Observation { at: self.began, event: Event::Start(Box::new(start)) };
             // A start has no body to be damaged.
             let _ = judging.engine.observe(&observation);
+            tap(&observation);
         }
         while let Some(line) = self.reader.next() {
             let line = line.with_context(could_not)?;
             if judging.engine.observe(&line.observation).is_ok() {
+                tap(&line.observation);
                 continue;
             }
             // Another writer may have put members behind the body.
             let damage = match decode_slow(line.text) {
-                Ok(observation) if judging.engine.observe(&observation).is_ok() => continue,
+                Ok(observation) if judging.engine.observe(&observation).is_ok() => {
+                    tap(&observation);
+                    continue;
+                }
                 Ok(_) => LineError::NotJson("its body is no JSON".into()),
                 Err(damage) => damage,
             };

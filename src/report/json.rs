@@ -4,6 +4,7 @@
 //! Instants are RFC 3339 (UTC), spans whole nanoseconds (`_ns`), fractions decimals of eight digits;
 //! what was not measured is `null`, never 0. Records stand as strings: the very text that came in.
 
+use super::drill;
 use super::terminal::is_control;
 use crate::model::outcome::{
     CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, Measures, Outcome, Quantiles,
@@ -22,7 +23,12 @@ pub const SCHEMA: u32 = 1;
 
 /// The whole file, indented, with a line break at its end.
 pub fn to_json(outcome: &Outcome) -> Vec<u8> {
-    let mut text = serde_json::to_string_pretty(&Report::of(outcome)).expect("plain structs become JSON");
+    indented(&Report::of(outcome))
+}
+
+/// A file of our own: indented, harmless on a terminal, with a line break at its end.
+pub(super) fn indented(file: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_string_pretty(file).expect("plain structs become JSON");
     text.push('\n');
     if text.chars().any(needs_escape) { escaped(&text).into_bytes() } else { text.into_bytes() }
 }
@@ -66,6 +72,9 @@ struct Report<'a> {
     connection: Connection,
     findings: Findings<'a>,
     waivers: Vec<Waiver<'a>>,
+    /// What the gate can see; there where the recording was drilled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drill: Option<drill::Section<'a>>,
 }
 
 #[derive(Serialize)]
@@ -289,6 +298,7 @@ impl<'a> Report<'a> {
             connection: Connection::of(&outcome.connection),
             findings: Findings::of(outcome),
             waivers: outcome.waivers.iter().map(Waiver::of).collect(),
+            drill: outcome.drill.as_ref().map(drill::Section::of),
         }
     }
 }
