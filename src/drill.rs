@@ -50,7 +50,14 @@ pub fn mutants<'s>(stage: &'s Stage, plan: &Plan) -> (Vec<Mutant<'s>>, Vec<NotDr
     feeds::add(&mut range);
     link::add(&mut range);
     for class in [Class::RestStillPolled, Class::ResourceIncrease, Class::LogError] {
-        range.not(class, "", "its evidence (the frontend, processes, logs) belongs to after-enabling; drilled is before-enabling");
+        range.not(class, "", "not in this recording's slice: its evidence belongs to after-enabling, and drilled is before-enabling");
+    }
+    for class in Class::ALL {
+        let told =
+            range.none.iter().any(|n| n.class == *class) || range.mutants.iter().any(|m| m.class == *class);
+        if !told {
+            range.not(*class, "", "no field of the feature can be spoiled so");
+        }
     }
     // In the order of the classes; within a class as they were made.
     range.mutants.sort_by_key(|m| m.class);

@@ -30,7 +30,6 @@ Exit codes:
   0 every mutant is caught or its escape explained   1 one is neither, or a false alarm
   2 wrong use, or the recording does not pass by itself   4 the tool could not do its work";
 
-
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {

@@ -48,7 +48,15 @@ fn failed_polls(range: &mut Range<'_>) {
         edits.replace(index, failed);
         let place = Place { at: stage.tape[index].at, ..Place::default() };
         let change = "answered with status 503".to_string();
-        range.push(Mutant { class, field: String::new(), size: "one poll".into(), change, place, expect: Expect::Seen, edits });
+        range.push(Mutant {
+            class,
+            field: String::new(),
+            size: "one poll".into(),
+            change,
+            place,
+            expect: Expect::Seen,
+            edits,
+        });
     }
 }
 
@@ -85,7 +93,15 @@ fn stale_polls(range: &mut Range<'_>) {
         }
         let change = "the poll shows what the one before showed".to_string();
         let place = range.place(s, &stream.rest[i]);
-        range.push(Mutant { class, field: String::new(), size: "one poll".into(), change, place, expect: Expect::Seen, edits });
+        range.push(Mutant {
+            class,
+            field: String::new(),
+            size: "one poll".into(),
+            change,
+            place,
+            expect: Expect::Seen,
+            edits,
+        });
     }
 }
 
@@ -113,7 +129,15 @@ fn torn_polls(range: &mut Range<'_>) {
         let field = stage.field(cell).name.clone();
         let change = format!("{field} of the message beside it: {value}");
         let place = Place { row, ..range.place(s, sight) };
-        range.push(Mutant { class, field, size: "one field".into(), change, place, expect: Expect::Seen, edits });
+        range.push(Mutant {
+            class,
+            field,
+            size: "one field".into(),
+            change,
+            place,
+            expect: Expect::Seen,
+            edits,
+        });
     }
 }
 
@@ -137,7 +161,8 @@ fn torn(range: &Range<'_>, s: usize, stream: &StreamSights, i: usize) -> Option<
     let [first, _, ..] = differing.as_slice() else { return None };
     let cell = *first;
     // The poll equals one of the two; the other one's value goes into it.
-    let other = if differences(stage, &stream.rest[poll], &rest, &b, after.at).is_empty() { before } else { after };
+    let other =
+        if differences(stage, &stream.rest[poll], &rest, &b, after.at).is_empty() { before } else { after };
     let own = if std::ptr::eq(other, before) { &b } else { &a };
     differences(stage, &stream.rest[poll], &rest, own, after.at).is_empty().then_some(())?;
     let (_, value) = stage.raw(other, cell, "")?;
@@ -169,7 +194,11 @@ fn sums(range: &mut Range<'_>) {
             break_sum(range, invariant, &target);
         }
         if range.mutants.len() == before {
-            range.not(Class::Invariant, &invariant.text, "no value of the slice breaks it that both sides could show");
+            range.not(
+                Class::Invariant,
+                &invariant.text,
+                "no value of the slice breaks it that both sides could show",
+            );
         }
     }
 }
@@ -300,7 +329,10 @@ fn revisions(range: &mut Range<'_>) {
 fn judged_at(range: &Range<'_>, target: &Target) -> Option<Timestamp> {
     let event = target.event?;
     let rest = range.stream(target).rest.iter();
-    rest.filter(|r| r.event.is_some_and(|e| e > event)).map(|r| r.at).min().map(|at| at + range.stage.settle())
+    rest.filter(|r| r.event.is_some_and(|e| e > event))
+        .map(|r| r.at)
+        .min()
+        .map(|at| at + range.stage.settle())
 }
 
 fn revised<'s>(

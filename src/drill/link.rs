@@ -18,7 +18,15 @@ pub fn add(range: &mut Range<'_>) {
     }
     for at in range.pick("closed by the server", &instants) {
         let down = DOWN[0].1;
-        cut(range, Class::ConnectionDrop, "closed by the server", at, down, Some(ClosedBy::Peer), Expect::Seen);
+        cut(
+            range,
+            Class::ConnectionDrop,
+            "closed by the server",
+            at,
+            down,
+            Some(ClosedBy::Peer),
+            Expect::Seen,
+        );
     }
     for at in range.pick("closed by us", &instants) {
         let why = Expect::Within("what we close ourselves is no drop".into());
@@ -81,7 +89,8 @@ fn cut(
         edits.insert(at, Event::WsClose { conn: *conn, code, reason: "".into(), by: closed_by });
     }
     if by.is_none() {
-        let refused = Event::WsError { conn: fresh, error: "connect".into(), status: None, detail: "refused".into() };
+        let refused =
+            Event::WsError { conn: fresh, error: "connect".into(), status: None, detail: "refused".into() };
         edits.insert(at + down.half(), refused);
     }
     edits.insert(at + down, Event::WsOpen { conn: fresh });

@@ -43,7 +43,8 @@ fn drifts(range: &mut Range<'_>) {
         let sign = if slower { 1.0 } else { -1.0 };
         for beyond in [false, true] {
             let share = limit * if beyond { 1.0 + MARGIN } else { 1.0 - MARGIN };
-            let (direction, side) = (if slower { "slower" } else { "faster" }, if beyond { "beyond" } else { "within" });
+            let (direction, side) =
+                (if slower { "slower" } else { "faster" }, if beyond { "beyond" } else { "within" });
             let size = format!("just {side} the limit, {direction}");
             let scale = (1.0 + sign * share) / against(slower, !beyond);
             // The untouched slice may be nearer to the limit than that.
@@ -93,7 +94,8 @@ fn jitters(range: &mut Range<'_>) {
         // What strays by itself adds to it.
         let swing = if beyond { bound * (1.0 + MARGIN) + own } else { bound * (1.0 - MARGIN) - own };
         let half = Span((swing / 2.0) as i64);
-        let anchors = ticks.iter().enumerate().map(|(i, at)| (*at, *at + if i % 2 == 0 { half } else { -half }));
+        let anchors =
+            ticks.iter().enumerate().map(|(i, at)| (*at, *at + if i % 2 == 0 { half } else { -half }));
         match Warp::new(anchors.collect()).filter(|_| half > Span::ZERO) {
             Some(warp) => {
                 let change = format!("every other tick {} later, the others as much earlier", half);

@@ -47,9 +47,12 @@ impl Stage {
 
     /// Why the field cannot be struck in a message; `None` where it can.
     pub fn untouchable(&self, cell: Cell) -> Option<String> {
-        let columns = if cell.in_row { &self.side(Side::Ws).row_columns } else { &self.side(Side::Ws).columns };
+        let columns =
+            if cell.in_row { &self.side(Side::Ws).row_columns } else { &self.side(Side::Ws).columns };
         match &columns[cell.column] {
-            ColumnSource::Constant(text) => Some(format!("the contract sets it to {text}; no message says it")),
+            ColumnSource::Constant(text) => {
+                Some(format!("the contract sets it to {text}; no message says it"))
+            }
             ColumnSource::Absent => Some("`ws = false`: no message carries it".into()),
             ColumnSource::Param(_) => Some("it is the request's parameter; no message says it".into()),
             ColumnSource::Walked | ColumnSource::Root(_) | ColumnSource::Index => None,

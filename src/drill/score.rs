@@ -106,11 +106,13 @@ fn answer(stage: &Stage, mutant: &Mutant<'_>, judged: &Judgement, fresh: &[&Find
     let closes = |f: &&&Finding| f.severity == Severity::Fail && !f.waived;
     let verdict = judged.outcome.verdict;
     match &mutant.expect {
-        Expect::Within(limit) => within(mutant, judged, &telling, limit),
+        Expect::Within(limit) => within(mutant, judged, &telling, (fresh, limit)),
         _ if verdict == Verdict::Fail => (Seen::Caught, otherwise(&telling, fresh)),
         _ if verdict == Verdict::Inconclusive => (Seen::Held, lacking(judged)),
         // What fails without a check that says so would be a fault of the checklist.
-        _ if telling.iter().any(|f| closes(&f)) => (Seen::Missed, "a failing finding that no check fails on".into()),
+        _ if telling.iter().any(|f| closes(&f)) => {
+            (Seen::Missed, "a failing finding that no check fails on".into())
+        }
         _ if !telling.is_empty() => (Seen::Reported, softened(stage, mutant, &telling)),
         Expect::Unseen(why) | Expect::Unsure(why) => (Seen::Explained, why.clone()),
         Expect::Seen => match unjudged(&stage.clean.outcome.measures, &judged.outcome.measures) {
@@ -121,24 +123,28 @@ fn answer(stage: &Stage, mutant: &Mutant<'_>, judged: &Judgement, fresh: &[&Find
 }
 
 /// What is within a limit may not be told; another check may still be the tighter one.
-fn within(mutant: &Mutant<'_>, judged: &Judgement, telling: &[&Finding], limit: &str) -> (Seen, String) {
+fn within(
+    mutant: &Mutant<'_>,
+    judged: &Judgement,
+    telling: &[&Finding],
+    (fresh, limit): (&[&Finding], &str),
+) -> (Seen, String) {
     // Some findings stand for a class only where that itself is at fault.
     let own = telling.iter().find(|f| f.class == mutant.class && f.severity >= mutant.class.severity());
     match (own, judged.outcome.verdict) {
-        (Some(finding), _) => {
-            (Seen::FalseAlarm, format!("{limit}, and yet: {} {}", finding.class, finding.detail).trim().to_string())
-        }
+        (Some(finding), _) => (
+            Seen::FalseAlarm,
+            format!("{limit}, and yet: {} {}", finding.class, finding.detail).trim().to_string(),
+        ),
         (None, Verdict::Pass) => (Seen::Quiet, limit.to_string()),
-        (None, _) => {
-            let checks: Vec<&str> = judged
-                .outcome
-                .checks
-                .iter()
-                .filter(|c| c.verdict.is_some_and(|v| v != Verdict::Pass))
-                .map(|c| c.check)
-                .collect();
-            (Seen::Explained, format!("{limit}; here another rule is tighter: {}", checks.join(", ")))
+        (None, Verdict::Fail) => {
+            let tighter = match failing(fresh).as_slice() {
+                [] => "a check fails by itself".to_string(),
+                classes => classes.join(", "),
+            };
+            (Seen::Explained, format!("{limit}; here another rule is tighter: {tighter}"))
         }
+        (None, Verdict::Inconclusive) => (Seen::Held, lacking(judged)),
     }
 }
 
@@ -147,14 +153,19 @@ fn otherwise(telling: &[&Finding], fresh: &[&Finding]) -> String {
     if telling.iter().any(|f| f.severity == Severity::Fail && !f.waived) {
         return String::new();
     }
-    let mut classes: Vec<&str> =
-        fresh.iter().filter(|f| f.severity == Severity::Fail && !f.waived).map(|f| f.class.name()).collect();
+    match failing(fresh).as_slice() {
+        [] => "a check fails by itself, without a finding".into(),
+        classes => format!("as {}", classes.join(", ")),
+    }
+}
+
+/// The classes of the findings that fail a check.
+fn failing(fresh: &[&Finding]) -> Vec<&'static str> {
+    let mut classes: Vec<Class> =
+        fresh.iter().filter(|f| f.severity == Severity::Fail && !f.waived).map(|f| f.class).collect();
     classes.sort_unstable();
     classes.dedup();
-    match classes.as_slice() {
-        [] => "a check fails by itself, without a finding".into(),
-        _ => format!("as {}", classes.join(", ")),
-    }
+    classes.into_iter().map(Class::name).collect()
 }
 
 fn lacking(judged: &Judgement) -> String {
@@ -189,9 +200,11 @@ fn softened(stage: &Stage, mutant: &Mutant<'_>, telling: &[&Finding]) -> String 
         Class::UnknownStream => {
             "a warning; `[checks.messages-seen] strict_streams = true` would fail on it".into()
         }
-        Class::TypeDiffers => "a note; `[checks.required-fields] strict_types = true` would fail on it".into(),
-        _ if strongest == Severity::Warn => "a warning: it is told, and fails no check".into(),
-        _ => "a note: it is told, and fails no check".into(),
+        Class::TypeDiffers => {
+            "a note; `[checks.required-fields] strict_types = true` would fail on it".into()
+        }
+        _ if strongest == Severity::Warn => "a warning; it fails no check".into(),
+        _ => "a note; it fails no check".into(),
     }
 }
 

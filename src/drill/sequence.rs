@@ -101,7 +101,14 @@ fn missing(range: &mut Range<'_>) {
         let why = "at the end of a recording nothing is missing until its settle has passed";
         let place = range.place(s, &stream.ws[last[0]]);
         let change = "the last version not sent".to_string();
-        range.push(mutant(Class::MissingOnWs, "the last version", change, place, Expect::Unsure(why.into()), edits));
+        range.push(mutant(
+            Class::MissingOnWs,
+            "the last version",
+            change,
+            place,
+            Expect::Unsure(why.into()),
+            edits,
+        ));
     }
 }
 
@@ -180,9 +187,8 @@ fn duplicates(range: &mut Range<'_>) {
 /// Whether a stream of bars tells each of them in a single message around here.
 fn sent_once(stream: &StreamSights, i: usize) -> bool {
     let event = |i: usize| stream.ws.get(i).and_then(|s| s.event);
-    let alone = |i: usize| {
-        event(i).is_some() && stream.ws.iter().filter(|s| s.event == event(i)).count() == 1
-    };
+    let alone =
+        |i: usize| event(i).is_some() && stream.ws.iter().filter(|s| s.event == event(i)).count() == 1;
     i > 0 && alone(i) && alone(i - 1) && event(i - 1) < event(i)
 }
 
@@ -277,7 +283,11 @@ fn delays(range: &mut Range<'_>) {
             }
         }
         if fitting.is_empty() {
-            range.not(class, "", format!("{size}: so late a version would be missing, or met by the next one"));
+            range.not(
+                class,
+                "",
+                format!("{size}: so late a version would be missing, or met by the next one"),
+            );
         }
         for (s, i, at) in range.pick("late", &fitting) {
             let Some(edits) = moved(range, s, i, at) else { continue };
@@ -336,7 +346,10 @@ fn deadlines(range: &mut Range<'_>) {
             let sight = &stage.streams[s].ws[i];
             let expect = match beyond > Span::ZERO {
                 true => Expect::Seen,
-                false => Expect::Within(format!("`settle` is {}, and at the deadline still counts", stage.settle())),
+                false => Expect::Within(format!(
+                    "`settle` is {}, and at the deadline still counts",
+                    stage.settle()
+                )),
             };
             let change = format!("{} later", at - sight.at);
             let place = Place { at, ..range.place(s, sight) };
@@ -349,7 +362,8 @@ fn deadlines(range: &mut Range<'_>) {
 fn frozen(range: &mut Range<'_>) {
     let (stage, class) = (range.stage, Class::Frozen);
     let before = range.mutants.len();
-    for (size, count) in [("one message repeats the version before", 1), ("5 intervals of one version", LONG)] {
+    for (size, count) in [("one message repeats the version before", 1), ("5 intervals of one version", LONG)]
+    {
         for target in range.pick(&format!("frozen {count}"), &range.targets) {
             let stream = range.stream(&target);
             let all = versions(stage, stream);
@@ -385,7 +399,8 @@ fn repeat(stage: &Stage, edits: &mut Edits<'_>, old: &Sight, now: &Sight) {
     };
     // What stands outside the record belongs to it, where it is the only one.
     if records(edits, old) == Some(1) && records(edits, now) == Some(1) {
-        let (before, text) = (edits.text(now.body).map(str::to_string), edits.text(old.body).map(str::to_string));
+        let (before, text) =
+            (edits.text(now.body).map(str::to_string), edits.text(old.body).map(str::to_string));
         if let Some(text) = text.filter(|_| text_differs(&before, edits.text(old.body))) {
             edits.rewrite(now.body, text);
         }

@@ -170,19 +170,26 @@ fn countdowns(setting: &Setting<'_>) -> Vec<Wrong> {
     }
     let (tolerated, elapsed) = (seconds(tolerance), seconds(setting.elapsed));
     let grow = |by: BigDecimal| How::Grows(by);
-    let why = format!("a countdown may differ by its tolerance of {tolerance} and by what elapsed between the two sides' words");
-    vec![
-        Wrong {
-            size: "just above the tolerance".into(),
-            expect: Expect::Unsure(why.clone()),
-            how: grow(&tolerated + BigDecimal::from(1)),
-        },
-        Wrong {
-            size: "beyond what can elapse".into(),
-            expect: Expect::Seen,
-            how: grow(tolerated + elapsed + BigDecimal::from(2)),
-        },
-    ]
+    let why = format!(
+        "a countdown may differ by its tolerance of {tolerance} and by what elapsed between the two sides' words"
+    );
+    let one = BigDecimal::from(1);
+    let mut list = Vec::new();
+    // Either side may have rounded its seconds.
+    if tolerated > one {
+        let within = Expect::Within(format!("the tolerance is {tolerance}"));
+        let size = "a second within the tolerance".into();
+        list.push(Wrong { size, expect: within, how: grow(&tolerated - &one) });
+    }
+    let size = "just above the tolerance".into();
+    list.push(Wrong { size, expect: Expect::Unsure(why), how: grow(&tolerated + &one) });
+    let size = "beyond what can elapse".into();
+    list.push(Wrong {
+        size,
+        expect: Expect::Seen,
+        how: grow(tolerated + elapsed + one * BigDecimal::from(2)),
+    });
+    list
 }
 
 fn instants(setting: &Setting<'_>) -> Vec<Wrong> {
@@ -334,7 +341,10 @@ mod tests {
             ])
         );
         let exact = field(FieldType::Decimal, Tolerance::Exact);
-        assert_eq!(told(&exact, Align::Bucket, "7.50", "7.50")[0], ("! the least that differs".into(), "7.51".into()));
+        assert_eq!(
+            told(&exact, Align::Bucket, "7.50", "7.50")[0],
+            ("! the least that differs".into(), "7.51".into())
+        );
     }
 
     #[test]
@@ -371,7 +381,11 @@ mod tests {
         let countdown = field(FieldType::Countdown, Tolerance::Time(Span::from_secs(2)));
         assert_eq!(
             told(&countdown, Align::Arrival, "300", "300"),
-            list(&[("? just above the tolerance", "303"), ("! beyond what can elapse", "314")])
+            list(&[
+                ("= a second within the tolerance", "301"),
+                ("? just above the tolerance", "303"),
+                ("! beyond what can elapse", "314"),
+            ])
         );
         assert_eq!(other_type(FieldType::Decimal, "1.50").as_deref(), Some("\"1.50\""));
         assert_eq!(other_type(FieldType::Decimal, "\"1.50\"").as_deref(), Some("1.50"));

@@ -62,12 +62,14 @@ impl Slicer {
             return;
         }
         let at = observation.at;
-        let from = *self.from.get_or_insert_with(|| self.bounds.from.unwrap_or_else(|| {
-            let calendar = &self.contract.features[self.feature].calendar;
-            let open = calendar.segment_at(at).or_else(|| calendar.segment_after(at));
-            // Where the market never opens there is nothing better than the beginning.
-            open.map_or(at, |(open, _)| open.max(at))
-        }));
+        let from = *self.from.get_or_insert_with(|| {
+            self.bounds.from.unwrap_or_else(|| {
+                let calendar = &self.contract.features[self.feature].calendar;
+                let open = calendar.segment_at(at).or_else(|| calendar.segment_after(at));
+                // Where the market never opens there is nothing better than the beginning.
+                open.map_or(at, |(open, _)| open.max(at))
+            })
+        });
         match &observation.event {
             Event::Start(_) => self.start = Some(owned(observation)),
             event if !self.began && at < from => self.before(event),

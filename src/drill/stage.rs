@@ -241,14 +241,13 @@ impl Stage {
                     let rule = &self.rules.columns[c];
                     (rule.name.as_str(), key_text(rule, content.raw(c)))
                 }));
-                let event = time.filter(|c| scalar(*c)).and_then(|c| {
-                    parse_instant(&content.scalar(c), feature.fields[c].zone, observation.at)
-                });
+                let event = time
+                    .filter(|c| scalar(*c))
+                    .and_then(|c| parse_instant(&content.scalar(c), feature.fields[c].zone, observation.at));
                 let sight = Sight { body: index, record, at: observation.at, sent, event };
-                let stream = streams.entry(label.clone()).or_insert_with(|| StreamSights {
-                    label,
-                    ..StreamSights::default()
-                });
+                let stream = streams
+                    .entry(label.clone())
+                    .or_insert_with(|| StreamSights { label, ..StreamSights::default() });
                 match side {
                     Side::Rest => stream.rest.push(sight),
                     Side::Ws => stream.ws.push(sight),

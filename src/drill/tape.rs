@@ -15,10 +15,7 @@ fn lent<'t>(observation: &'t Observation<'_>) -> Observation<'t> {
     convert(observation, Cow::Borrowed)
 }
 
-fn convert<'t, 'o>(
-    observation: &'t Observation<'_>,
-    s: impl Fn(&'t str) -> Cow<'o, str>,
-) -> Observation<'o> {
+fn convert<'t, 'o>(observation: &'t Observation<'_>, s: impl Fn(&'t str) -> Cow<'o, str>) -> Observation<'o> {
     let body = |payload: &'t Payload<'_>| match payload {
         Payload::Json { text, binary } => Payload::Json { text: s(text), binary: *binary },
         Payload::Text(text) => Payload::Text(s(text)),
@@ -61,11 +58,9 @@ fn convert<'t, 'o>(
             Event::Sample { process: s(process), cpu_seconds: *cpu_seconds, rss_bytes: *rss_bytes }
         }
         Event::Log { source, line } => Event::Log { source: s(source), line: s(line) },
-        Event::Frontend { method, path, feature } => Event::Frontend {
-            method: s(method),
-            path: s(path),
-            feature: feature.as_ref().map(|f| s(f)),
-        },
+        Event::Frontend { method, path, feature } => {
+            Event::Frontend { method: s(method), path: s(path), feature: feature.as_ref().map(|f| s(f)) }
+        }
         Event::SelfStall { millis } => Event::SelfStall { millis: *millis },
         Event::End { reason } => Event::End { reason: *reason },
     };
@@ -185,7 +180,8 @@ impl<'t> Edits<'t> {
     /// The same over another connection.
     pub fn reconnect(&mut self, index: usize, to: u32) {
         if let Some(own) = &mut self.place(index).own
-            && let Event::Ws { conn, .. } | Event::WsClose { conn, .. } | Event::WsError { conn, .. } = &mut own.event
+            && let Event::Ws { conn, .. } | Event::WsClose { conn, .. } | Event::WsError { conn, .. } =
+                &mut own.event
         {
             *conn = to;
         }
@@ -222,7 +218,8 @@ impl<'t> Edits<'t> {
         if let Some(warp) = &self.warp {
             for observation in &mut tape {
                 observation.at = warp.of(observation.at);
-                if let Event::Rest { sent_at, .. } | Event::RestError { sent_at, .. } = &mut observation.event {
+                if let Event::Rest { sent_at, .. } | Event::RestError { sent_at, .. } = &mut observation.event
+                {
                     *sent_at = warp.of(*sent_at);
                 }
             }

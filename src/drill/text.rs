@@ -144,6 +144,9 @@ mod tests {
         assert_eq!(found(&["q", "la\"st", "1", "v"]).as_deref(), Some("7"));
         assert_eq!(found(&[]).as_deref(), Some(text));
         assert_eq!(found(&["q", "none"]), None);
-        assert_eq!(replaced(text, with_comma(text, member(text, 33..34).unwrap()), ""), r#"{"q":{"la\"st":[10,{"v":7}]}}"#);
+        assert_eq!(
+            replaced(text, with_comma(text, member(text, 33..34).unwrap()), ""),
+            r#"{"q":{"la\"st":[10,{"v":7}]}}"#
+        );
     }
 }

@@ -46,7 +46,12 @@ fn struck(range: &Range<'_>, target: Target, cell: Cell, purpose: &str) -> Optio
         _ => target.rest.first()?,
     };
     let (ws_kind, ws) = stage.raw(ws_sight, cell, &row)?;
-    let (rest_kind, rest) = stage.raw(&stream.rest[*rest], cell, &row)?;
+    // What is not compared need not stand on REST.
+    let rest = match stage.uncompared(cell) {
+        None => stage.raw(&stream.rest[*rest], cell, &row),
+        Some(_) => Some((ws_kind, ws.clone())),
+    };
+    let (rest_kind, rest) = rest?;
     let scalar = |kind| matches!(kind, Kind::Bool | Kind::Number | Kind::String);
     (scalar(ws_kind) && scalar(rest_kind)).then_some(Struck { target, row, rest, ws })
 }
@@ -70,7 +75,11 @@ fn mismatches(range: &mut Range<'_>, cell: Cell) {
     let (stage, class) = (range.stage, Class::ValueMismatch);
     let field = stage.field(cell);
     if stage.aligns(cell) {
-        return range.not(class, &field.name, "it serves to align: a wrong one is another stream, row or version");
+        return range.not(
+            class,
+            &field.name,
+            "it serves to align: a wrong one is another stream, row or version",
+        );
     }
     if let Some(why) = stage.untouchable(cell) {
         return range.not(class, &field.name, why);
@@ -124,12 +133,7 @@ fn setting<'s>(stage: &'s Stage, stream: &StreamSights, cell: Cell, struck: &'s 
 }
 
 pub fn place(range: &Range<'_>, target: &Target, row: &str) -> Place {
-    Place {
-        stream: range.stream(target).label.clone(),
-        row: row.into(),
-        event: target.event,
-        at: target.at,
-    }
+    Place { stream: range.stream(target).label.clone(), row: row.into(), event: target.event, at: target.at }
 }
 
 fn one_mismatch(range: &mut Range<'_>, cell: Cell, struck: &Struck, wrong: &Wrong) {
@@ -145,7 +149,9 @@ fn one_mismatch(range: &mut Range<'_>, cell: Cell, struck: &Struck, wrong: &Wron
     }
     let moves = stage.feature().align == Align::Arrival && !is_still(stage, stream, cell, struck);
     let expect = match &wrong.expect {
-        Expect::Seen if moves && wrong.size != "10 % off" && stage.rule(cell).kind != FieldType::Countdown => {
+        Expect::Seen
+            if moves && wrong.size != "10 % off" && stage.rule(cell).kind != FieldType::Countdown =>
+        {
             let why = "the value moves from message to message, and REST may equal the one before or after";
             Expect::Unsure(why.into())
         }
@@ -177,7 +183,8 @@ fn one_message(range: &mut Range<'_>, cell: Cell, struck: &Struck, wrong: Option
     let Some(spoiled) = wrong.how.apply(&raw) else { return };
     let mut edits = range.edits();
     stage.set(&mut edits, sight, cell, &struck.row, &spoiled);
-    let why = "without an event time a poll may equal the message before or after: one wrong message is no proof";
+    let why =
+        "without an event time a poll may equal the message before or after: one wrong message is no proof";
     let mutant = Mutant {
         class: Class::ValueMismatch,
         field: stage.field(cell).name.clone(),
@@ -196,7 +203,8 @@ fn between_polls(range: &mut Range<'_>, cell: Cell) {
     let tolerance = stage.feature().time_tolerance;
     let polled = |(s, i): &(usize, usize)| {
         let stream = &stage.streams[*s];
-        let shows = |e: Timestamp| stream.rest.iter().filter_map(|r| r.event).any(|x| (x - e).abs() <= tolerance);
+        let shows =
+            |e: Timestamp| stream.rest.iter().filter_map(|r| r.event).any(|x| (x - e).abs() <= tolerance);
         stream.ws[*i].event.is_none_or(shows)
     };
     let unseen: Vec<(usize, usize)> = range.messages().into_iter().filter(|m| !polled(m)).collect();

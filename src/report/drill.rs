@@ -40,7 +40,8 @@ pub fn lines(drill: &Drill) -> Vec<Line<'_>> {
     let mut lines: Vec<Line<'_>> = Vec::new();
     for one in by_field(drill) {
         let alike = |line: &&mut Line<'_>| {
-            (line.feature, line.class, line.answer, &line.sizes) == (one.feature, one.class, one.answer, &one.sizes)
+            (line.feature, line.class, line.answer, &line.sizes)
+                == (one.feature, one.class, one.answer, &one.sizes)
                 && kind_of(line.why) == kind_of(one.why)
         };
         match lines.iter_mut().find(alike) {
@@ -118,7 +119,10 @@ fn wrongs(drill: &Drill) -> Vec<String> {
         let field = if m.field.is_empty() { String::new() } else { format!(" of {}", m.field) };
         let whom = if m.stream.is_empty() { String::new() } else { format!(" in {}", m.stream) };
         let answer = if m.seen == Seen::Missed { "was not seen" } else { "raised an alarm" };
-        format!("{}: {}{field}, {} ({}){whom} at {}, {answer}: {}", m.feature, m.class, m.size, m.change, m.at, m.why)
+        format!(
+            "{}: {}{field}, {} ({}){whom} at {}, {answer}: {}",
+            m.feature, m.class, m.size, m.change, m.at, m.why
+        )
     };
     drill.mutants.iter().filter(|m| m.seen.is_wrong()).map(told).collect()
 }
@@ -177,7 +181,8 @@ fn table<'l>(page: &mut Page, lines: impl Iterator<Item = &'l Line<'l>>, columns
         let again = before == (line.class, line.fields.clone());
         before = (line.class, line.fields.clone());
         let fields = shortened(&clean(&line.fields.join(", ")), FIELD_COLUMNS).into_owned();
-        let (class, fields) = if again { (String::new(), String::new()) } else { (format!("  {}", line.class), fields) };
+        let (class, fields) =
+            if again { (String::new(), String::new()) } else { (format!("  {}", line.class), fields) };
         let why = if line.why.is_empty() { String::new() } else { format!(" - {}", line.why) };
         let which = clean(&format!("{}{why}", line.sizes.join("; "))).into_owned();
         table.add_row([class, fields, line.mutants.to_string(), line.answer.name().replace('_', " "), which]);
@@ -185,7 +190,8 @@ fn table<'l>(page: &mut Page, lines: impl Iterator<Item = &'l Line<'l>>, columns
     let whole = ColumnConstraint::ContentWidth;
     table.set_constraints([whole, whole, whole, whole]);
     for line in table.lines() {
-        let wrong = [Seen::Missed, Seen::FalseAlarm].iter().any(|s| has_word(&line, &s.name().replace('_', " ")));
+        let wrong =
+            [Seen::Missed, Seen::FalseAlarm].iter().any(|s| has_word(&line, &s.name().replace('_', " ")));
         page.put(if wrong { Style::Bad } else { Style::Plain }, &line).end();
     }
 }
@@ -204,7 +210,11 @@ fn not_drilled(page: &mut Page, drill: &Drill, feature: &str, columns: usize) {
 fn reasons<'d>(drill: &'d Drill, feature: &str) -> Vec<(&'d str, Vec<String>)> {
     let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
     for not in drill.not_drilled.iter().filter(|n| *n.feature == *feature) {
-        let what = if not.field.is_empty() { not.class.to_string() } else { format!("{} of {}", not.class, not.field) };
+        let what = if not.field.is_empty() {
+            not.class.to_string()
+        } else {
+            format!("{} of {}", not.class, not.field)
+        };
         match reasons.iter_mut().find(|(why, _)| *why == not.why) {
             Some((_, list)) => list.push(what),
             None => reasons.push((&not.why, vec![what])),
@@ -221,7 +231,9 @@ pub fn to_markdown(drill: &Drill, escaped: impl Fn(&str) -> String) -> String {
     for wrong in wrongs(drill).iter().take(IN_WORDS) {
         text.push_str(&format!("- **{}**\n", escaped(wrong)));
     }
-    text.push_str("\n| feature | class | fields | mutants | seen | which | why |\n|---|---|---|---|---|---|---|\n");
+    text.push_str(
+        "\n| feature | class | fields | mutants | seen | which | why |\n|---|---|---|---|---|---|---|\n",
+    );
     for line in lines(drill) {
         let seen = if line.answer.is_wrong() { format!("**{}**", line.seen) } else { line.seen.to_string() };
         text.push_str(&format!(
@@ -318,7 +330,12 @@ impl<'d> Section<'d> {
             last: s.last.to_string(),
             observations: s.observations,
         };
-        let not = |n: &'d NotDrilled| Not { feature: &n.feature, class: n.class.name(), field: &n.field, why: &n.why };
+        let not = |n: &'d NotDrilled| Not {
+            feature: &n.feature,
+            class: n.class.name(),
+            field: &n.field,
+            why: &n.why,
+        };
         Section {
             seed: drill.seed,
             places: drill.places,
