@@ -14,10 +14,16 @@ pub mod context;
 pub mod endpoint;
 pub mod extract;
 mod feature;
+pub mod frontend;
 pub mod intern;
 pub mod ledger;
 pub mod link;
+pub mod logs;
 pub mod plan;
+pub mod proof;
+pub mod resources;
+mod route;
+pub mod sessions;
 pub mod stream;
 
 pub use extract::Extraction;
@@ -27,16 +33,19 @@ pub use ledger::Sink;
 
 use crate::contract::Contract;
 use crate::model::json::NotJson;
-use crate::model::outcome::{ConnectionOutcome, FeatureProgress, Progress};
+use crate::model::outcome::{ConnectionOutcome, FeatureProgress, ProcessOutcome, Progress};
 use crate::model::{
     Class, ClosedBy, EndReason, Event, Observation, Payload, Severity, Span, Start, Timestamp,
 };
 use crate::stats::Histogram;
-use context::Deadlines;
+use context::{Deadlines, Task};
 use extract::Routed;
+use frontend::{Frontend, Request};
 use ledger::{Draft, Ledger};
 use link::Link;
+use logs::LogWatch;
 use plan::Plan;
+use resources::Resources;
 use std::sync::Arc;
 
 /// Length of what is quoted of a server's text in a finding, in characters.
@@ -52,6 +61,9 @@ pub struct Engine {
     deadlines: Deadlines,
     extraction: Extraction,
     pub(crate) run: RunState,
+    pub(crate) frontend: Frontend,
+    pub(crate) logs: LogWatch,
+    pub(crate) resources: Resources,
     pub(crate) connection: ConnectionOutcome,
     rtt: Histogram,
     /// Drops whose end is not known yet: a drop counts when any part of its downtime is market time.
@@ -71,9 +83,6 @@ pub struct RunState {
     pub interrupted: bool,
     /// When the present run began.
     pub began: Option<Timestamp>,
-    pub frontend_lines: u64,
-    pub samples: u64,
-    pub logs: u64,
 }
 
 impl Engine {
@@ -90,6 +99,9 @@ impl Engine {
             deadlines: Deadlines::default(),
             extraction: Extraction::default(),
             run: RunState::default(),
+            frontend: Frontend::new(&contract),
+            logs: LogWatch::new(&contract.logs),
+            resources: Resources::new(contract.clone()),
             connection: ConnectionOutcome::default(),
             rtt: Histogram::new(Span::from_micros(10)),
             drops: Vec::new(),
@@ -108,6 +120,16 @@ impl Engine {
         (&mut self.features, around)
     }
 
+    /// What an earlier run used, for `resources-flat`; to be told before `finish`.
+    pub fn set_baseline(&mut self, processes: Vec<ProcessOutcome>) {
+        self.resources.set_baseline(processes);
+    }
+
+    /// What each process used so far.
+    pub fn processes(&self) -> Vec<ProcessOutcome> {
+        self.resources.outcomes()
+    }
+
     pub fn contract(&self) -> &Arc<Contract> {
         &self.contract
     }
@@ -115,6 +137,10 @@ impl Engine {
     /// Judges what was due before `now`. Never changes a result, only when it is known.
     pub fn advance(&mut self, now: Timestamp) {
         while let Some(deadline) = self.deadlines.pop_before(now) {
+            if let Task::Request(number) = deadline.task {
+                self.frontend.judge(deadline.feature, number, &mut self.ledger);
+                continue;
+            }
             let (features, mut around) = self.parts();
             features[deadline.feature].judge(deadline, &mut around);
         }
@@ -154,9 +180,15 @@ impl Engine {
                 self.connection.self_stalled =
                     self.connection.self_stalled + Span::from_millis(*millis as i64);
             }
-            Event::Sample { .. } => self.run.samples += 1,
-            Event::Log { .. } => self.run.logs += 1,
-            Event::Frontend { .. } => self.run.frontend_lines += 1,
+            Event::Sample { process, cpu_seconds, rss_bytes } => {
+                self.resources.sample(at, process, *cpu_seconds, *rss_bytes);
+            }
+            Event::Log { source, line } => self.logs.line(at, source, line, &mut self.ledger),
+            Event::LogState { source, state } => self.logs.state(at, source, *state),
+            Event::Frontend { method, path, feature, status } => {
+                let request = Request { method, target: path, feature: feature.as_deref(), status: *status };
+                self.frontend.observe(at, request, &mut self.ledger, &mut self.deadlines);
+            }
             Event::End { reason } => self.end(at, *reason == EndReason::Interrupted),
         }
         Ok(())
@@ -210,6 +242,7 @@ impl Engine {
         for feature in &mut self.features {
             feature.finish(&mut self.ledger);
         }
+        self.resources.finish(&mut self.ledger);
     }
 
     fn note(&mut self, at: Timestamp) {
@@ -224,6 +257,7 @@ impl Engine {
 
     fn on_start(&mut self, start: &Start, at: Timestamp) {
         self.run.began = Some(at);
+        self.frontend.start(&start.flags);
         if self.run.start.is_none() {
             self.run.start = Some(start.clone());
         }
@@ -316,6 +350,8 @@ impl Engine {
     ) {
         let Some(i) = self.feature(feature) else { return };
         self.features[i].traffic.errors += 1;
+        let known = if params.is_empty() { crate::model::observation::NO_PARAMS } else { params };
+        self.features[i].unanswered(known, at);
         let mut draft = Draft::new(Class::RestError, &Arc::from(""), at);
         let mut words = error.to_string();
         if let Some(status) = status.filter(|s| *s != 0) {
@@ -336,6 +372,7 @@ impl Engine {
     fn on_open(&mut self, conn: u32, at: Timestamp) {
         self.connection.opens += 1;
         self.link.open(conn, at);
+        self.features.iter_mut().for_each(|feature| feature.link_is(true, at));
         for (_, draft) in std::mem::take(&mut self.drops) {
             self.ledger.add_common(draft, at);
         }
@@ -424,6 +461,8 @@ impl Engine {
     fn on_close(&mut self, at: Timestamp, conn: u32, code: u16, reason: &str, by: ClosedBy) {
         self.connection.closes += 1;
         let closed = self.link.close(conn, at);
+        let up = self.link.is_open();
+        self.features.iter_mut().for_each(|feature| feature.link_is(up, at));
         let class = match by {
             ClosedBy::Us => None,
             ClosedBy::Peer | ClosedBy::Network => Some(Class::ConnectionDrop),
@@ -488,6 +527,9 @@ impl Engine {
         }
         let up: Span = self.link.up_times(at).fold(Span::ZERO, |sum, (from, to)| sum + (to - from));
         self.connection.open_time = self.connection.open_time + up;
+        self.frontend.end(at);
+        self.logs.end(at);
+        self.resources.end(at);
         self.deadlines.clear();
         self.link = Link::default();
         self.run.began = None;

@@ -4,9 +4,13 @@
 //! which an observation reaches the capture and the judge; each source has a file of its own and
 //! reaches the sequencer over one bounded queue. Must not: conclude anything from what came in.
 
+mod backend;
 mod body;
 pub mod clock;
 pub mod file;
+mod log;
+mod metrics;
+mod process;
 mod proxy;
 mod queue;
 mod redact;
@@ -16,9 +20,13 @@ pub mod sequencer;
 mod tls;
 mod websocket;
 
+pub use backend::{BackendError, BackendTargets};
 pub use clock::Clock;
 pub use file::{CaptureInput, CaptureSink, create_capture, open_capture};
+pub use log::LogTarget;
+pub use metrics::MetricsTarget;
+pub use process::{ProcessTarget, Which};
 pub use proxy::{ProxyError, ProxySettings};
 pub use rest::LoginError;
-pub use secret::shown_url;
+pub use secret::{shown_url, without_credentials};
 pub use sequencer::{Judge, RunEnd, RunError, RunSettings, run};

@@ -2,14 +2,17 @@
 //! Must not need a network, a clock or an environment: the same captures give the same reports.
 
 use super::arguments::{Format, ReportArguments, phase};
+use super::baseline;
 use super::console::Console;
 use super::exit::{Exit, WrongUse};
 use super::folder::{Place, run_name};
-use super::judging::{Judged, Judging, load_contract, narrow, read_contract};
+use super::judging::{Judged, Judging, TOOL, load_contract, narrow, read_contract};
 use super::results::RunReport;
 use crate::capture::{LineError, Reader, ReaderOptions, Tail, decode_slow};
+use crate::checks::{Provenance, conclude};
 use crate::contract::Contract;
-use crate::model::{Event, Observation, Phase, Start, Timestamp};
+use crate::engine::Engine;
+use crate::model::{Event, Observation, Outcome, Phase, Start, Timestamp};
 use crate::source::CaptureInput;
 use anyhow::Context;
 use clap::Args;
@@ -40,6 +43,9 @@ pub struct Arguments {
     /// Skip, count and report damaged lines instead of stopping at the first
     #[arg(long)]
     skip_damaged: bool,
+    /// Hold CPU and memory against this earlier run: its report, report folder or capture
+    #[arg(long, value_name = "REPORT|CAPTURE")]
+    baseline: Option<PathBuf>,
     #[command(flatten)]
     report: ReportArguments,
 }
@@ -54,6 +60,7 @@ pub struct Settings {
     /// Empty: what each feature's flag asks for.
     pub phases: Vec<Phase>,
     pub skip_damaged: bool,
+    pub baseline: Option<PathBuf>,
     pub place: Place,
     pub format: Format,
 }
@@ -66,6 +73,7 @@ impl Arguments {
             features: self.features,
             phases: self.phases,
             skip_damaged: self.skip_damaged,
+            baseline: self.baseline,
             place: self.report.place(),
             format: self.report.format,
         }
@@ -76,9 +84,14 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let first = Recording::open(&settings.captures[0], settings.skip_damaged)?;
     let (mut contract, own) = contract(settings.contract.as_deref(), &first)?;
     narrow(&mut contract, &settings.features)?;
+    let contract = Arc::new(contract);
+    let baseline = settings.baseline.as_ref().map(|path| baseline::load(path, &contract)).transpose()?;
     let short: String = contract.sha256.chars().take(8).collect();
     let report = RunReport::start(&settings.place, &name(&first, &short))?;
-    let mut judging = Judging::new(Arc::new(contract), report);
+    let mut judging = Judging::new(contract, report);
+    if let Some(baseline) = baseline {
+        judging.engine.set_baseline(baseline);
+    }
     let mut damaged = 0;
     let mut digests = Vec::new();
     let mut other_contract = false;
@@ -99,13 +112,31 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
             return Err(WrongUse(message).into());
         }
         other_contract |= recording.contract_sha256.as_deref().is_some_and(|sha| sha != own);
-        let read = recording.fold(&mut judging, |_| {})?;
+        let read = recording.fold(&mut judging.engine, |_| {})?;
         ended = judging.engine.last_at();
         damaged += read.skipped;
         digests.push(read.sha256);
     }
     let judged = Judged { phases: &settings.phases, other_contract, damaged };
     judging.finish(digests, judged, settings.format, console)
+}
+
+/// What one capture proves in these phases, without a report of its own.
+pub fn judge(capture: &Path, given: Option<&Path>, phases: &[Phase]) -> anyhow::Result<Outcome> {
+    let recording = Recording::open(capture, false)?;
+    let (contract, own) = contract(given, &recording)?;
+    let other_contract = recording.contract_sha256.as_deref().is_some_and(|sha| sha != own);
+    let mut engine = Engine::new(Arc::new(contract), Box::new(|_| {}));
+    let read = recording.fold(&mut engine, |_| {})?;
+    engine.finish();
+    let provenance = Provenance {
+        tool: TOOL.into(),
+        phases: phases.to_vec(),
+        capture_sha256: vec![read.sha256],
+        other_contract,
+        damaged: read.skipped,
+    };
+    Ok(conclude(&engine, provenance))
 }
 
 /// By its start; a capture that is torn in its first line has none.
@@ -168,25 +199,25 @@ impl Recording {
     /// Judges it whole; `tap` sees each observation that was taken.
     pub(super) fn fold(
         mut self,
-        judging: &mut Judging,
+        engine: &mut Engine,
         mut tap: impl FnMut(&Observation<'_>),
     ) -> anyhow::Result<Read> {
         let could_not = || format!("could not read {}", self.path.display());
         if let Some(start) = self.start {
             let observation = Observation { at: self.began, event: Event::Start(Box::new(start)) };
             // A start has no body to be damaged.
-            let _ = judging.engine.observe(&observation);
+            let _ = engine.observe(&observation);
             tap(&observation);
         }
         while let Some(line) = self.reader.next() {
             let line = line.with_context(could_not)?;
-            if judging.engine.observe(&line.observation).is_ok() {
+            if engine.observe(&line.observation).is_ok() {
                 tap(&line.observation);
                 continue;
             }
             // Another writer may have put members behind the body.
             let damage = match decode_slow(line.text) {
-                Ok(observation) if judging.engine.observe(&observation).is_ok() => {
+                Ok(observation) if engine.observe(&observation).is_ok() => {
                     tap(&observation);
                     continue;
                 }
@@ -197,8 +228,8 @@ impl Recording {
         }
         // Without its `end` the run was interrupted, whatever follows in another capture.
         match self.reader.tail() {
-            Tail::Torn => judging.engine.end_of_torn_capture(),
-            _ => judging.engine.end_of_capture(),
+            Tail::Torn => engine.end_of_torn_capture(),
+            _ => engine.end_of_capture(),
         }
         let sha256 = self.reader.input().sha256().unwrap_or_default().to_string();
         Ok(Read { skipped: self.reader.skipped(), sha256 })

@@ -58,9 +58,13 @@ fn convert<'t, 'o>(observation: &'t Observation<'_>, s: impl Fn(&'t str) -> Cow<
             Event::Sample { process: s(process), cpu_seconds: *cpu_seconds, rss_bytes: *rss_bytes }
         }
         Event::Log { source, line } => Event::Log { source: s(source), line: s(line) },
-        Event::Frontend { method, path, feature } => {
-            Event::Frontend { method: s(method), path: s(path), feature: feature.as_ref().map(|f| s(f)) }
-        }
+        Event::Frontend { method, path, feature, status } => Event::Frontend {
+            method: s(method),
+            path: s(path),
+            feature: feature.as_ref().map(|f| s(f)),
+            status: *status,
+        },
+        Event::LogState { source, state } => Event::LogState { source: s(source), state: *state },
         Event::SelfStall { millis } => Event::SelfStall { millis: *millis },
         Event::End { reason } => Event::End { reason: *reason },
     };
