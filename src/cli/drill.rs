@@ -119,7 +119,8 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
         (0..contract.features.len()).map(|i| Slicer::new(&contract, i, settings.bounds)).collect();
     let mut judging = Judging::new(contract.clone(), report);
     let other_contract = recording.contract_sha256.as_deref().is_some_and(|sha| sha != own);
-    let read = recording.fold(&mut judging.engine, |o| slicers.iter_mut().for_each(|slicer| slicer.observe(o)))?;
+    let read =
+        recording.fold(&mut judging.engine, |o| slicers.iter_mut().for_each(|slicer| slicer.observe(o)))?;
     let judged = Judged { phases: &[Phase::BeforeEnabling], other_contract, damaged: read.skipped };
     let (mut outcome, report) = judging.conclude(vec![read.sha256], judged)?;
     if let Some(message) = unfit(&outcome) {

@@ -125,7 +125,11 @@ impl Slicer {
             },
             Event::Ws { .. } | Event::WsOpen { .. } | Event::WsClose { .. } | Event::WsError { .. } => true,
             Event::SelfStall { .. } => true,
-            Event::WsRtt { .. } | Event::Sample { .. } | Event::Log { .. } | Event::LogState { .. } | Event::Frontend { .. } => false,
+            Event::WsRtt { .. }
+            | Event::Sample { .. }
+            | Event::Log { .. }
+            | Event::LogState { .. }
+            | Event::Frontend { .. } => false,
             Event::Start(_) | Event::End { .. } => false,
         }
     }
