@@ -207,7 +207,7 @@ fn buckets_closed(number: usize, stream: &StreamSights, found: &mut Vec<Target>)
             first_shown.entry(event).or_insert(sight.sent);
         }
     }
-    for (&event, _) in &first_shown {
+    for &event in first_shown.keys() {
         let rest = places(&stream.rest, |s| s.event == Some(event));
         let ws = places(&stream.ws, |s| s.event == Some(event));
         let later = first_shown.range(event + Span(1)..).map(|(_, sent)| *sent).min();

@@ -94,8 +94,8 @@ impl Stage {
 
     /// Puts another text in a value's place; whether that changed anything.
     pub fn set(&self, edits: &mut Edits<'_>, sight: &Sight, cell: Cell, row: &str, raw: &str) -> bool {
-        self.strike(edits, sight, |side, body| {
-            let slot = self.slot(side, body, sight, cell, row)?;
+        self.strike(edits, sight, |_, body| {
+            let slot = self.slot(body, sight, cell, row)?;
             // A member's name is always text.
             let name = body.plan.index == Some(cell.column) && !cell.in_row && !raw.starts_with('"');
             let raw = if name { format!("\"{raw}\"") } else { raw.to_string() };
@@ -105,13 +105,12 @@ impl Stage {
 
     /// Takes a member out; whether there was one.
     pub fn unset(&self, edits: &mut Edits<'_>, sight: &Sight, cell: Cell, row: &str) -> bool {
-        self.strike(edits, sight, |side, body| {
-            without_member(body.text, span(self.slot(side, body, sight, cell, row)?))
+        self.strike(edits, sight, |_, body| {
+            without_member(body.text, span(self.slot(body, sight, cell, row)?))
         })
     }
 
-    fn slot(&self, side: Side, body: &Body<'_>, sight: &Sight, cell: Cell, row: &str) -> Option<Slot> {
-        let _ = side;
+    fn slot(&self, body: &Body<'_>, sight: &Sight, cell: Cell, row: &str) -> Option<Slot> {
         let row = match cell.in_row {
             true => Some(self.row_of(&body.content(sight.record, &[]), row)?),
             false => None,

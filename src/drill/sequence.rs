@@ -399,16 +399,12 @@ fn repeat(stage: &Stage, edits: &mut Edits<'_>, old: &Sight, now: &Sight) {
     };
     // What stands outside the record belongs to it, where it is the only one.
     if records(edits, old) == Some(1) && records(edits, now) == Some(1) {
-        let (before, text) =
-            (edits.text(now.body).map(str::to_string), edits.text(old.body).map(str::to_string));
-        if let Some(text) = text.filter(|_| text_differs(&before, edits.text(old.body))) {
+        if let Some(text) = edits.text(old.body).map(str::to_string)
+            && edits.text(now.body) != Some(&text)
+        {
             edits.rewrite(now.body, text);
         }
     } else if let Some(record) = stage.record_text(old) {
         stage.put(edits, now, &record);
     }
-}
-
-fn text_differs(before: &Option<String>, old: Option<&str>) -> bool {
-    before.as_deref() != old
 }

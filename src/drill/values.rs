@@ -8,7 +8,7 @@ use super::stage::{Sight, Stage, StreamSights};
 use crate::contract::{Align, FieldType};
 use crate::model::json::Kind;
 use crate::model::{Class, Span, Timestamp};
-use bigdecimal::BigDecimal;
+use bigdecimal::Zero;
 
 pub fn add(range: &mut Range<'_>) {
     for cell in range.stage.cells() {
@@ -334,7 +334,7 @@ fn far_apart(stage: &Stage, cell: Cell, x: &str, y: &str) -> bool {
             match &stage.field(cell).tolerance {
                 Tolerance::Absolute(t) => apart > *t,
                 Tolerance::Relative(t) => apart > p.abs() * t && apart > q.abs() * t,
-                Tolerance::Exact | Tolerance::Time(_) => apart != BigDecimal::from(0),
+                Tolerance::Exact | Tolerance::Time(_) => !apart.is_zero(),
             }
         }
         _ => x != y,
