@@ -132,6 +132,16 @@ impl CalendarRule {
         }
     }
 
+    /// The state that held throughout `[from, to]`; `Unknown` where it changed, in a break, and beyond the horizon.
+    pub fn throughout(&self, from: Timestamp, to: Timestamp) -> MarketState {
+        let open = self.segment_at(from).is_some_and(|(_, close)| to < close);
+        match self.knows(from, to) {
+            true if open => MarketState::Open,
+            true if self.sessions(from, to + Span(1)).is_empty() => MarketState::Closed,
+            _ => MarketState::Unknown,
+        }
+    }
+
     /// The open segment that contains `t`.
     pub fn segment_at(&self, t: Timestamp) -> Option<(Timestamp, Timestamp)> {
         match &self.kind {

@@ -21,6 +21,7 @@ pub mod calendar;
 pub mod demo;
 pub mod drill;
 pub mod gate;
+pub mod import;
 pub mod init;
 pub mod plan;
 pub mod replay;
@@ -60,6 +61,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Serve(arguments) => serve::run(arguments.settings(), console),
         Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
         Command::Drill(arguments) => drill::run(arguments.settings(), console),
+        Command::Import(arguments) => import::run(arguments.settings(), console),
         Command::Init(arguments) => init::run(&arguments.settings(), console),
         Command::Plan(arguments) => plan::run(&arguments.settings(), console),
         Command::Calendar(arguments) => calendar::run(&arguments.settings(), console),

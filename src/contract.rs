@@ -143,7 +143,20 @@ pub struct Feature {
     pub fields: Vec<Field>,
     pub rows: Option<Rows>,
     pub invariants: Vec<Invariant>,
+    pub market: Option<MarketStatus>,
     pub limits: Limits,
+}
+
+/// What a feature's status says of its market, so that both sides can be held against a calendar.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MarketStatus {
+    /// The field that holds the status: its place in `fields`.
+    pub column: usize,
+    /// Values that say that the market is open, and that it is closed; others say neither.
+    pub open: Vec<String>,
+    pub closed: Vec<String>,
+    /// By stream, as in `market_id=1`; empty where the feature's calendar is that of all its streams.
+    pub calendars: Vec<(String, Arc<CalendarRule>)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

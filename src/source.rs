@@ -4,10 +4,14 @@
 //! which an observation reaches the capture and the judge; each source has a file of its own and
 //! reaches the sequencer over one bounded queue. Must not: conclude anything from what came in.
 
+mod access_log;
+pub mod ahead;
 mod backend;
 mod body;
 pub mod clock;
 pub mod file;
+mod har;
+mod import;
 mod log;
 mod metrics;
 mod process;
@@ -20,9 +24,12 @@ pub mod sequencer;
 mod tls;
 mod websocket;
 
+pub use access_log::{AccessLogError, import_access_log};
 pub use backend::{BackendError, BackendTargets};
 pub use clock::Clock;
-pub use file::{CaptureInput, CaptureSink, create_capture, open_capture};
+pub use file::{CaptureSink, create_capture, open_capture};
+pub use har::{HarError, import_har};
+pub use import::Imported;
 pub use log::LogTarget;
 pub use metrics::MetricsTarget;
 pub use process::{ProcessTarget, Which};

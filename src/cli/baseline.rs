@@ -2,37 +2,15 @@
 //! Must not compare anything.
 
 use super::exit::WrongUse;
-use crate::capture::{Reader, ReaderOptions};
+use super::{evidence, replay};
 use crate::contract::Contract;
-use crate::engine::Engine;
 use crate::model::outcome::ProcessOutcome;
 use crate::report::json;
-use crate::source::{CaptureInput, open_capture};
+use crate::source::open_capture;
 use anyhow::Context;
-use serde::Deserialize;
-use std::io::{BufRead, Read};
-use std::path::{Path, PathBuf};
+use std::io::BufRead;
+use std::path::Path;
 use std::sync::Arc;
-
-/// What a report tells of its processes; all else in it is of no concern here.
-#[derive(Deserialize)]
-struct Report {
-    schema: u32,
-    #[serde(default)]
-    processes: Vec<Process>,
-}
-
-#[derive(Deserialize)]
-struct Process {
-    process: String,
-    samples: u64,
-    #[serde(default)]
-    outside_hours: u64,
-    #[serde(default)]
-    restarts: u64,
-    cpu_microcores: Vec<u64>,
-    rss_bytes: Vec<u64>,
-}
 
 /// The processes of a report (`report.json`, or the folder that holds one) or of a capture, which is read
 /// by `contract`'s market hours. One without samples is wrong use: it can never be a baseline.
@@ -49,39 +27,11 @@ pub fn load(path: &Path, contract: &Arc<Contract>) -> anyhow::Result<Vec<Process
     Ok(processes)
 }
 
-fn read(path: &PathBuf, contract: &Arc<Contract>) -> anyhow::Result<Vec<ProcessOutcome>> {
+fn read(path: &Path, contract: &Arc<Contract>) -> anyhow::Result<Vec<ProcessOutcome>> {
     let mut input = open_capture(path).map_err(|error| WrongUse(error.to_string()))?;
     // A report is written indented: its first line is a brace alone.
     let is_report = input.fill_buf().context("could not read it")?.starts_with(b"{\n");
-    if !is_report {
-        return from_capture(path, contract);
-    }
-    let mut text = String::new();
-    input.read_to_string(&mut text)?;
-    let report: Report = serde_json::from_str(&text).context("it is no report of this program")?;
-    if report.schema != json::SCHEMA {
-        let message = format!("its schema is {}; this cutover reads {}", report.schema, json::SCHEMA);
-        return Err(WrongUse(message).into());
-    }
-    let outcome = |process: Process| ProcessOutcome {
-        process: process.process,
-        samples: process.samples,
-        outside: process.outside_hours,
-        restarts: process.restarts,
-        cpu_microcores: process.cpu_microcores,
-        rss_bytes: process.rss_bytes,
-    };
-    Ok(report.processes.into_iter().map(outcome).collect())
-}
-
-fn from_capture(path: &Path, contract: &Arc<Contract>) -> anyhow::Result<Vec<ProcessOutcome>> {
-    let mut reader = Reader::hashed_elsewhere(CaptureInput::open(path)?, ReaderOptions::default());
-    let mut engine = Engine::new(Arc::clone(contract), Box::new(|_| {}));
-    reader.read_start()?;
-    while let Some(line) = reader.next() {
-        // A damaged body is no concern of the samples.
-        let _ = engine.observe(&line?.observation);
-    }
-    engine.end_of_capture();
-    Ok(engine.processes())
+    let outcome =
+        if is_report { evidence::read_report(path) } else { replay::judge_by(path, contract.clone()) };
+    Ok(outcome?.processes)
 }

@@ -8,11 +8,15 @@ use super::folder::Place;
 use super::judging::{Judged, Judging, narrow};
 use super::replay::{Recording, contract, name};
 use super::results::RunReport;
+use crate::capture::{Reader, ReaderOptions, decode_checked};
 use crate::contract::Contract;
 use crate::drill::{Bounds, Mutant, Plan, Slicer, Stage, alone, mutants, score};
 use crate::model::drill::{Drill, DrilledMutant, DrilledSlice};
 use crate::model::outcome::FeatureOutcome;
 use crate::model::{Class, Outcome, Phase, Span, Timestamp, Verdict};
+use crate::source::ahead::default_threads;
+use crate::source::open_capture;
+use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::num::NonZeroUsize;
@@ -115,19 +119,16 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let contract = Arc::new(contract);
     let short: String = contract.sha256.chars().take(8).collect();
     let report = RunReport::start(&settings.place, &format!("drill-{}", name(&recording, &short)))?;
-    let mut slicers: Vec<Slicer> =
-        (0..contract.features.len()).map(|i| Slicer::new(&contract, i, settings.bounds)).collect();
     let mut judging = Judging::new(contract.clone(), report);
     let other_contract = recording.contract_sha256.as_deref().is_some_and(|sha| sha != own);
-    let read =
-        recording.fold(&mut judging.engine, |o| slicers.iter_mut().for_each(|slicer| slicer.observe(o)))?;
+    let read = recording.fold(&mut judging.engine, default_threads())?;
     let judged = Judged { phases: &[Phase::BeforeEnabling], other_contract, damaged: read.skipped };
     let (mut outcome, report) = judging.conclude(vec![read.sha256], judged)?;
     if let Some(message) = unfit(&outcome) {
         let folder = report.leave(&outcome)?;
         return Err(WrongUse(format!("{message}; its report is in {}", folder.display())).into());
     }
-    let stages = stages(&contract, slicers, &settings)?;
+    let stages = stages(&contract, slices(&contract, &settings)?, &settings)?;
     let drill = drill(&stages, &settings, console);
     let exit = if drill.is_clean() { Exit::Pass } else { Exit::Fail };
     outcome.drill = Some(drill.clone());
@@ -161,6 +162,27 @@ fn not_passing(feature: &FeatureOutcome) -> String {
         Some(format!("{} {verdict}: {why}", check.check))
     });
     format!("{} ({})", feature.name, checks.collect::<Vec<_>>().join(", "))
+}
+
+/// Each feature's slice of the recording, read up to where the last of them ends.
+fn slices(contract: &Arc<Contract>, settings: &Settings) -> anyhow::Result<Vec<Slicer>> {
+    let mut slicers: Vec<Slicer> =
+        (0..contract.features.len()).map(|i| Slicer::new(contract, i, settings.bounds)).collect();
+    let could_not = || format!("could not read {}", settings.capture.display());
+    let input = open_capture(&settings.capture).with_context(could_not)?;
+    let options = ReaderOptions { skip_damaged: settings.skip_damaged };
+    let mut reader = Reader::new(input, options);
+    while let Some(line) = reader.next() {
+        let line = line.with_context(could_not)?;
+        // A line that is damaged after all has been counted by the judging before.
+        if let Ok(observation) = decode_checked(line.text) {
+            slicers.iter_mut().for_each(|slicer| slicer.observe(&observation));
+        }
+        if slicers.iter().all(Slicer::has_ended) {
+            break;
+        }
+    }
+    Ok(slicers)
 }
 
 /// Each feature with its slice, which must pass by itself.

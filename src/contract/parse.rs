@@ -10,6 +10,7 @@ mod feature;
 mod field;
 mod governance;
 mod limits;
+mod market;
 mod mask;
 mod place;
 mod reader;

@@ -159,7 +159,7 @@ impl Stage {
         let inner = match (list.kind, body.plan.index) {
             (Kind::Array, _) => format!("[{raw}]"),
             (Kind::Object, Some(_)) => {
-                format!("{{{}:{raw}}}", body.extraction.records[record].name.raw(body.text))
+                format!("{{{}:{raw}}}", body.name(record)?.raw(body.text))
             }
             _ => return Some(body.text.to_string()),
         };
@@ -179,7 +179,7 @@ impl Stage {
         let Some(text) = edits.text(sight.body).map(str::to_string) else { return false };
         let Some((_, body)) = self.body(sight.body, &text) else { return false };
         let Some(raw) = body.record(sight.record) else { return false };
-        if body.extraction.records.len() == 1 {
+        if body.records == 1 {
             edits.remove(sight.body);
             return true;
         }

@@ -78,6 +78,7 @@ pub fn stands_for(injected: Class) -> &'static [Class] {
         RestStillPolled => &[RestStillPolled],
         ResourceIncrease => &[ResourceIncrease],
         LogError => &[LogError],
+        CalendarMismatch => &[CalendarMismatch],
         Duplicate => &[Duplicate],
         UnknownType => &[UnknownType],
         RestError => &[RestError],

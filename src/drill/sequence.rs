@@ -395,7 +395,7 @@ fn frozen(range: &mut Range<'_>) {
 fn repeat(stage: &Stage, edits: &mut Edits<'_>, old: &Sight, now: &Sight) {
     let records = |edits: &Edits<'_>, sight: &Sight| {
         let text = edits.text(sight.body)?;
-        stage.body(sight.body, text).map(|(_, body)| body.extraction.records.len())
+        stage.body(sight.body, text).map(|(_, body)| body.records)
     };
     // What stands outside the record belongs to it, where it is the only one.
     if records(edits, old) == Some(1) && records(edits, now) == Some(1) {

@@ -86,6 +86,11 @@ impl Slicer {
         }
     }
 
+    /// Nothing more is taken.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     fn before(&mut self, event: &Event<'_>) {
         match event {
             Event::WsOpen { conn } => self.open.push(*conn),
@@ -119,7 +124,7 @@ impl Slicer {
             | Event::RestError { feature, .. }
             | Event::RestSkipped { feature, .. } => own(feature),
             Event::Ws { payload: Payload::Json { text, .. }, .. } => match route(&self.plan, text) {
-                Ok(Routed::Features(list)) => list.contains(&self.feature),
+                Ok(Routed::Features(group)) => self.plan.group(group).contains(&self.feature),
                 Ok(Routed::Ignored) => false,
                 Ok(Routed::NoType | Routed::Unknown(_)) | Err(_) => true,
             },

@@ -7,7 +7,7 @@ use crate::contract::{Contract, Feature};
 use crate::engine::compare::{self, Rules, key_text};
 use crate::engine::content::Content;
 use crate::engine::endpoint::Endpoint;
-use crate::engine::extract::{self, Extraction, Routed};
+use crate::engine::extract::{self, Extraction, RecordSpan, Routed};
 use crate::engine::plan::{ColumnSource, Plan, SidePlan};
 use crate::engine::{Engine, Sink};
 use crate::model::json::{Kind, Slot};
@@ -108,31 +108,32 @@ pub fn judge(contract: &Arc<Contract>, tape: &[Observation<'_>]) -> Judgement {
 pub struct Body<'b> {
     pub text: &'b str,
     pub plan: &'b SidePlan,
-    pub extraction: Extraction,
+    extraction: Extraction,
+    /// How many.
+    pub records: usize,
 }
 
 impl<'b> Body<'b> {
     /// `None` for what is no readable body of the feature.
     pub fn read(plan: &'b SidePlan, text: &'b str) -> Option<Body<'b>> {
         let mut extraction = Extraction::default();
-        extract::extract(plan, text, &mut extraction).ok()?;
-        extraction.fault.is_none().then_some(Body { text, plan, extraction })
+        let body = extract::extract(plan, text, &mut extraction).ok()?;
+        let records = body.records.len();
+        body.fault.is_none().then_some(Body { text, plan, extraction, records })
     }
 
     /// Where a value of the record (or of one of its rows) stands, if it stands in this body.
     pub fn cell(&self, record: usize, row: Option<usize>, column: usize) -> Option<Slot> {
-        let span = self.extraction.records.get(record)?;
+        let span = self.span(record)?;
         let slot = match row {
             Some(row) => {
-                let row = span.rows.0 as usize + row;
-                let inside = (row as u32) < span.rows.1;
                 let walked = self.plan.row_columns.get(column)? == &ColumnSource::Walked;
-                let width = self.plan.row_columns.len();
-                (inside && walked).then(|| self.extraction.row_slots[row * width + column])?
+                let place = row * self.plan.row_columns.len() + column;
+                *self.extraction.rows(span).get(place).filter(|_| walked)?
             }
             None => match self.plan.columns.get(column)? {
-                ColumnSource::Walked => self.extraction.slots[record * self.plan.columns.len() + column],
-                ColumnSource::Root(root) => self.extraction.roots[*root],
+                ColumnSource::Walked => self.extraction.columns(span, self.plan)[column],
+                ColumnSource::Root(root) => self.extraction.root(span, *root),
                 ColumnSource::Index => span.name,
                 ColumnSource::Param(_) | ColumnSource::Constant(_) | ColumnSource::Absent => return None,
             },
@@ -141,7 +142,16 @@ impl<'b> Body<'b> {
     }
 
     pub fn record(&self, record: usize) -> Option<Slot> {
-        self.extraction.records.get(record).map(|span| span.raw)
+        self.span(record).map(|span| span.raw)
+    }
+
+    /// The name under which a record stands, for `index`.
+    pub fn name(&self, record: usize) -> Option<Slot> {
+        self.span(record).map(|span| span.name)
+    }
+
+    fn span(&self, record: usize) -> Option<&RecordSpan> {
+        (record < self.records).then(|| self.extraction.record(record))
     }
 
     pub fn content(&self, record: usize, params: &[(String, String)]) -> Content {
@@ -212,8 +222,7 @@ impl Stage {
     /// A record as it was received.
     pub fn content(&self, sight: &Sight) -> Option<Content> {
         let (_, body) = self.body(sight.body, json(&self.tape[sight.body])?)?;
-        (sight.record < body.extraction.records.len())
-            .then(|| body.content(sight.record, &self.params(sight.body)))
+        (sight.record < body.records).then(|| body.content(sight.record, &self.params(sight.body)))
     }
 
     fn survey(&self) -> Vec<StreamSights> {
@@ -231,7 +240,7 @@ impl Stage {
                 Event::Rest { sent_at, .. } => *sent_at,
                 _ => observation.at,
             };
-            for record in 0..body.extraction.records.len() {
+            for record in 0..body.records {
                 let content = body.content(record, &params);
                 let scalar = |c: usize| matches!(content.kind(c), Kind::String | Kind::Number | Kind::Bool);
                 if !key.iter().all(|c| scalar(*c)) {

@@ -9,7 +9,7 @@ use super::ledger::{Draft, Ledger};
 use super::quote;
 use super::route::Route;
 use crate::contract::Contract;
-use crate::model::{Class, Span, Timestamp};
+use crate::model::{Class, Span, Start, Timestamp};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -32,7 +32,10 @@ pub struct Request<'r> {
 
 #[derive(Debug)]
 pub struct Frontend {
-    socket: Route,
+    /// As the contract has it, and as the present run's start names it. Where neither tells the path,
+    /// a WebSocket is known by its status alone.
+    contracted: Option<Route>,
+    socket: Option<Route>,
     routes: Vec<Route>,
     pub features: Vec<Requests>,
     /// The first request of the present run.
@@ -117,16 +120,20 @@ impl Frontend {
             numbered: 0,
         });
         Frontend {
-            socket: Route::of_url(&contract.ws.url),
-            routes: contract.features.iter().map(|f| Route::of_feature(&contract.rest.base_url, f)).collect(),
+            contracted: Route::of_url(&contract.ws.url),
+            socket: None,
+            routes: contract.features.iter().map(Route::of_feature).collect(),
             features: features.collect(),
             began: None,
             lines: 0,
         }
     }
 
-    /// A run begins with these flags.
-    pub fn start(&mut self, flags: &[(String, bool)]) {
+    /// A run begins.
+    pub fn start(&mut self, start: &Start) {
+        let url = start.feeds.iter().find(|(feed, _)| feed == "ws");
+        self.socket = url.and_then(|(_, url)| Route::of_url(url));
+        let flags = &start.flags;
         for feature in &mut self.features {
             feature.on = flags.iter().find(|(name, _)| *name == feature.flag).map(|(_, on)| *on);
         }
@@ -146,7 +153,7 @@ impl Frontend {
             seen.first.get_or_insert(at);
             seen.last = Some(at);
         }
-        if self.socket.matches(request.target) && self.is_handshake(&request) {
+        if self.is_handshake(&request) {
             let opened = request.status.is_none_or(|status| status == SWITCHED || status == 200);
             for feature in &mut self.features {
                 feature.socket(at, opened, request.status.unwrap_or_default());
@@ -160,14 +167,15 @@ impl Frontend {
         }
     }
 
-    /// A request for the socket's path that is a WebSocket's. Where that path is the root, only the
-    /// status tells it from the page itself.
+    /// A WebSocket's request. Where the path tells nothing, its status has to.
     fn is_handshake(&self, request: &Request<'_>) -> bool {
-        match request.method {
-            "GET" => !self.socket.is_root() || request.status == Some(SWITCHED),
-            "CONNECT" => true,
-            _ => false,
-        }
+        let by_status = request.status == Some(SWITCHED);
+        let by_path = match self.socket.as_ref().or(self.contracted.as_ref()) {
+            None => by_status,
+            Some(root) if root.is_root() => by_status && root.matches(request.target),
+            Some(path) => path.matches(request.target),
+        };
+        by_path && matches!(request.method, "GET" | "CONNECT")
     }
 
     /// The features that a request polls: by its path, where several share it by their query; where no

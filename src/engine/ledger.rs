@@ -322,7 +322,9 @@ fn is_value(class: Class) -> bool {
 /// Values are judged at all hours; of everything else that happens outside them only a note is kept.
 fn severity(draft: &Draft, in_hours: bool) -> Severity {
     let severity = draft.severity.unwrap_or(draft.class.severity());
-    if in_hours || is_value(draft.class) { severity } else { Severity::Info }
+    // Nor does a market's status rest.
+    let always = is_value(draft.class) || draft.class == Class::CalendarMismatch;
+    if in_hours || always { severity } else { Severity::Info }
 }
 
 /// The phase whose check the class can fail.

@@ -9,26 +9,29 @@ use crate::contract::Feature;
 pub struct Route {
     /// The segments of the path, `{name}` standing for any text.
     segments: Vec<String>,
-    /// With the base URL's own path before them.
-    based: Vec<String>,
     /// What tells features of one path apart.
     query: Vec<(String, String)>,
 }
 
 impl Route {
-    pub fn of_url(url: &str) -> Route {
-        let segments: Vec<String> = segments(url);
-        Route { based: segments.clone(), segments, query: Vec::new() }
+    /// The path of a URL; `None` of what is none, or whose path stands in a variable that is not set.
+    pub fn of_url(url: &str) -> Option<Route> {
+        let segments = segments(url);
+        let is_known = url.contains("://") && segments.iter().all(|segment| !segment.contains("${"));
+        is_known.then(|| Route { segments, query: Vec::new() })
     }
 
-    pub fn of_feature(base_url: &str, feature: &Feature) -> Route {
-        let own = segments(&feature.rest.path);
-        let mut query = pairs(&feature.rest.path);
-        query.extend(feature.rest.query.iter().cloned());
-        query.retain(|(_, value)| !value.contains('{'));
-        let mut based = segments(base_url);
-        based.extend(own.iter().cloned());
-        Route { segments: own, based, query }
+    pub fn of_feature(feature: &Feature) -> Route {
+        let mut route = Route::of_request(&feature.rest.path, feature.rest.query.clone());
+        route.query.retain(|(_, value)| !value.contains('{'));
+        route
+    }
+
+    /// One request of a feature's: its filled path, and the query that belongs to it.
+    pub fn of_request(path: &str, query: Vec<(String, String)>) -> Route {
+        let mut all = pairs(path);
+        all.extend(query);
+        Route { segments: segments(path), query: all }
     }
 
     pub fn is_root(&self) -> bool {
@@ -39,12 +42,9 @@ impl Route {
         let found = segments(target);
         // A path without any word of its own would be the end of every other.
         let has_word = self.segments.iter().any(|s| !s.contains('{'));
-        let ends = |path: &[String]| {
-            found.len() >= path.len()
-                && (has_word || found.len() == path.len())
-                && found[found.len() - path.len()..].iter().zip(path).all(|(text, part)| fits(part, text))
-        };
-        ends(&self.segments) || (found.len() == self.based.len() && ends(&self.based))
+        found.len() >= self.segments.len()
+            && (has_word || found.len() == self.segments.len())
+            && found.iter().rev().zip(self.segments.iter().rev()).all(|(text, part)| fits(part, text))
     }
 
     /// Whether the target's query has all that the contract's has.
@@ -113,44 +113,43 @@ fn decoded(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn route(base: &str, path: &str) -> Route {
-        let own = segments(path);
-        let mut based = segments(base);
-        based.extend(own.iter().cloned());
-        Route { segments: own, based, query: pairs(path) }
+    fn route(path: &str) -> Route {
+        Route::of_request(path, Vec::new())
     }
 
     #[test]
     fn a_path_is_found_behind_any_prefix() {
-        for (base, path, target, expect) in [
-            ("http://h", "/api/balances", "/api/balances", true),
-            ("http://h", "/api/balances", "/api/balances/?page=2#x", true),
-            ("http://h", "/api/balances", "/backend/api/balances", true),
-            ("http://h", "/api/balances", "https://other:8443/api/balances", true),
-            ("http://h/v1", "/balances", "/v1/balances", true),
-            ("http://h/v1", "/balances", "/balances", true),
-            ("http://h", "/api/balances", "/api/balances/7", false),
-            ("http://h", "/api/balances", "/balances", false),
-            ("http://h", "/api/balances", "/api/mybalances", false),
-            ("http://h", "/api/balances", "/api/Balances", false),
-            ("http://h", "/api/accounts/{id}/balance", "/api/accounts/PAPER-2/balance", true),
-            ("http://h", "/api/accounts/{id}/balance", "/api/accounts/balance", false),
-            ("http://h", "/api/{id}.json", "/api/7.json", true),
-            ("http://h", "/api/{id}.json", "/api/.json", false),
-            ("http://h", "/{id}", "/7", true),
-            ("http://h", "/{id}", "/assets/7", false),
-            ("http://h", "/api/a b", "/api/a%20b", true),
-            ("http://h", "/api/a%2", "/api/a%2", true),
+        for (path, target, expect) in [
+            ("/api/balances", "/api/balances", true),
+            ("/api/balances", "/api/balances/?page=2#x", true),
+            ("/api/balances", "/backend/api/balances", true),
+            ("/api/balances", "https://other:8443/api/balances", true),
+            ("/balances", "/v1/balances", true),
+            ("/api/balances", "/api/balances/7", false),
+            ("/api/balances", "/balances", false),
+            ("/api/balances", "/api/mybalances", false),
+            ("/api/balances", "/api/Balances", false),
+            ("/api/accounts/{id}/balance", "/api/accounts/PAPER-2/balance", true),
+            ("/api/accounts/{id}/balance", "/api/accounts/balance", false),
+            ("/api/{id}.json", "/api/7.json", true),
+            ("/api/{id}.json", "/api/.json", false),
+            ("/{id}", "/7", true),
+            ("/{id}", "/assets/7", false),
+            ("/api/a b", "/api/a%20b", true),
+            ("/api/a%2", "/api/a%2", true),
         ] {
-            assert_eq!(route(base, path).matches(target), expect, "{path} {target}");
+            assert_eq!(route(path).matches(target), expect, "{path} {target}");
         }
     }
 
     #[test]
     fn a_query_tells_features_of_one_path_apart() {
-        let route = route("http://h", "/api/bars?interval=1m&kind=a+b");
+        let route = route("/api/bars?interval=1m&kind=a+b");
         assert!(route.query_fits("/api/bars?x=1&kind=a%20b&interval=1m"));
         assert!(!route.query_fits("/api/bars?interval=5m&kind=a%20b"));
-        assert!(Route::of_url("ws://h/ws/?token=x").query_fits("/ws"));
+        let socket = Route::of_url("wss://${HOST}/ws/?token=x").unwrap();
+        assert!(socket.query_fits("/ws") && socket.matches("/proxied/ws?token=y") && !socket.matches("/"));
+        assert!(Route::of_url("ws://h").unwrap().is_root());
+        assert!(Route::of_url("${WS_URL}").is_none() && Route::of_url("ws://h/${PATH}").is_none());
     }
 }

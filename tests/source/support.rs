@@ -56,6 +56,7 @@ pub fn feature(name: &str) -> Feature {
         fields: Vec::new(),
         rows: None,
         invariants: Vec::new(),
+        market: None,
         limits: Limits::default(),
     }
 }
