@@ -20,6 +20,7 @@ pub mod score;
 
 pub mod calendar;
 pub mod demo;
+pub mod drill;
 pub mod explain;
 pub mod gate;
 pub mod import;
@@ -62,6 +63,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Gate(arguments) => gate::run(arguments.settings(), console),
         Command::Serve(arguments) => serve::run(arguments.settings(), console),
         Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
+        Command::Drill(arguments) => drill::run(arguments.settings(), console),
         Command::Import(arguments) => import::run(arguments.settings(), console),
         Command::Init(arguments) => init::run(&arguments.settings(), console),
         Command::Explain(arguments) => explain::run(&arguments.settings(), console),

@@ -30,6 +30,8 @@ pub mod report;
 
 pub mod reference;
 
+pub mod drill;
+
 #[cfg(feature = "io")]
 pub mod source;
 

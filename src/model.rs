@@ -1,5 +1,6 @@
 //! The nouns every room shares. This module names nothing else in the crate.
 
+pub mod drill;
 pub mod finding;
 pub mod json;
 pub mod observation;

@@ -92,6 +92,7 @@ pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
         episodes: ledger.episodes(),
         samples: ledger.samples.clone(),
         notes: run_notes(engine, provenance.other_contract, provenance.damaged),
+        drill: None,
         features,
     }
 }

@@ -3,7 +3,7 @@
 
 use super::folder::Place;
 use super::world::WorldSettings;
-use super::{calendar, demo, explain, gate, import, init, plan, replay, serve, simulate, watch};
+use super::{calendar, demo, drill, explain, gate, import, init, plan, replay, serve, simulate, watch};
 use crate::model::{Phase, Span, Timestamp};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -43,6 +43,8 @@ pub enum Command {
     Serve(serve::Arguments),
     /// Step the reference world through virtual time into a capture
     Simulate(simulate::Arguments),
+    /// Spoil a recording that passes in every known way, and tell what the gate sees of it
+    Drill(drill::Arguments),
     /// Make a capture of what a browser or a web server recorded
     Import(import::Arguments),
     /// Write the built-in contract as a start for your own

@@ -88,12 +88,23 @@ impl Judging {
 
     /// Concludes, writes all files, prints the result.
     pub fn finish(
-        mut self,
+        self,
         captures: Vec<String>,
         judged: Judged<'_>,
         format: super::arguments::Format,
         console: &Console,
     ) -> anyhow::Result<Exit> {
+        let score = judged.score;
+        let (outcome, report) = self.conclude(captures, judged)?;
+        report.finish(&outcome, score, format, console)
+    }
+
+    /// What was concluded, and the report that is still to be written.
+    pub fn conclude(
+        mut self,
+        captures: Vec<String>,
+        judged: Judged<'_>,
+    ) -> anyhow::Result<(Outcome, RunReport)> {
         self.engine.finish();
         let provenance = Provenance {
             tool: TOOL.into(),
@@ -102,14 +113,14 @@ impl Judging {
             other_contract: judged.other_contract,
             damaged: judged.damaged,
         };
-        let outcome: Outcome = conclude(&self.engine, provenance);
+        let outcome = conclude(&self.engine, provenance);
         drop(self.engine);
         let written = Arc::into_inner(self.report).context("could not end the report: it is still in use")?;
         let written = written.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(error) = written.failed {
             return Err(anyhow::Error::new(error).context("could not write the findings"));
         }
-        written.report.finish(&outcome, judged.score, format, console)
+        Ok((outcome, written.report))
     }
 }
 

@@ -162,7 +162,7 @@ pub fn judge_by(capture: &Path, contract: Arc<Contract>) -> anyhow::Result<Outco
 }
 
 /// By its start; a capture that is torn in its first line has none.
-fn name(first: &Recording, short: &str) -> String {
+pub(super) fn name(first: &Recording, short: &str) -> String {
     match &first.start {
         Some(_) => run_name(first.began, short),
         None => format!("undated-{short}"),
@@ -199,14 +199,14 @@ pub(super) struct Recording {
     first: VecDeque<Batch>,
     options: ReaderOptions,
     start: Option<Start>,
-    began: Timestamp,
-    contract_sha256: Option<String>,
+    pub(super) began: Timestamp,
+    pub(super) contract_sha256: Option<String>,
 }
 
 /// What is known of a capture once it is read.
 pub(super) struct Read {
-    skipped: u64,
-    sha256: String,
+    pub(super) skipped: u64,
+    pub(super) sha256: String,
 }
 
 impl Recording {

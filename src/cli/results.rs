@@ -6,12 +6,14 @@ use super::console::Console;
 use super::exit::Exit;
 use super::folder::{PartFile, Place, ReportFolder};
 use super::score;
+use crate::model::drill::Drill;
 use crate::model::{Finding, Outcome};
 use crate::reference::Score;
+use crate::report::drill as drilled;
 use crate::report::{FindingsCsv, Layout, findings, json, junit, signoff, summary, text};
 use anyhow::Context;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The report of a running run.
 #[derive(Debug)]
@@ -53,9 +55,36 @@ impl RunReport {
     ) -> anyhow::Result<Exit> {
         let json = json::to_json(outcome);
         let folder = self.write(outcome, &json)?;
-        let shown = Shown { outcome, json: &json, score };
-        print(&shown, folder.path(), format, console).context("could not print the result")?;
+        let layout = Layout { width: console.columns(), colour: console.colour_out };
+        let text = || {
+            let score = score.map(|score| format!("\n{}", score::to_text(score))).unwrap_or_default();
+            text::to_text(outcome, layout) + &score
+        };
+        print(text, &with_score(&json, score), folder.path(), format, console)
+            .context("could not print the result")?;
         Ok(Exit::of(outcome.verdict))
+    }
+
+    /// Writes all files, with the drill's own, and prints what the gate can see.
+    pub fn finish_drill(
+        self,
+        outcome: &Outcome,
+        drill: &Drill,
+        format: Format,
+        console: &Console,
+    ) -> anyhow::Result<()> {
+        let told = drilled::to_json(outcome, drill);
+        self.folder.write(drilled::FILE, &told)?;
+        let folder = self.write(outcome, &json::to_json(outcome))?;
+        let layout = Layout { width: console.columns(), colour: console.colour_out };
+        let text = || drilled::to_text(drill, layout);
+        print(text, &told, folder.path(), format, console).context("could not print the result")
+    }
+
+    /// Writes all files and prints nothing but where they are.
+    pub fn leave(self, outcome: &Outcome) -> anyhow::Result<PathBuf> {
+        let folder = self.write(outcome, &json::to_json(outcome))?;
+        Ok(folder.path().to_path_buf())
     }
 
     fn write(self, outcome: &Outcome, json: &[u8]) -> anyhow::Result<ReportFolder> {
@@ -72,28 +101,21 @@ impl RunReport {
 }
 
 /// Text, then the folder as the last line; or the JSON alone, because its readers take nothing else.
-fn print(shown: &Shown<'_>, folder: &Path, format: Format, console: &Console) -> io::Result<()> {
-    let Shown { outcome, json, score } = shown;
+fn print(
+    text: impl Fn() -> String,
+    json: &[u8],
+    folder: &Path,
+    format: Format,
+    console: &Console,
+) -> io::Result<()> {
     match format {
-        Format::Text => {
-            let layout = Layout { width: console.columns(), colour: console.colour_out };
-            let score = score.map(|score| format!("{}\n", score::to_text(score))).unwrap_or_default();
-            let text = text::to_text(outcome, layout);
-            console.result(format!("{text}\n{score}{}\n", folder.display()).as_bytes())
-        }
+        Format::Text => console.result(format!("{}\n{}\n", text(), folder.display()).as_bytes()),
         Format::Json => {
-            console.result(&with_score(json, *score))?;
+            console.result(json)?;
             console.note(&folder.display().to_string());
             Ok(())
         }
     }
-}
-
-/// What is printed in the end.
-struct Shown<'s> {
-    outcome: &'s Outcome,
-    json: &'s [u8],
-    score: Option<&'s Score>,
 }
 
 /// The report with the score as its last member.

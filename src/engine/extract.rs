@@ -151,7 +151,7 @@ pub fn read(plan: &Plan, event: &Event<'_>, out: &mut Extraction) -> Result<Read
 
 /// Finds a frame's type and what it leads to; a frame that leads nowhere is still read whole, so
 /// that damage shows.
-pub(super) fn route(plan: &Plan, text: &str) -> Result<Routed, NotJson> {
+pub fn route(plan: &Plan, text: &str) -> Result<Routed, NotJson> {
     let mut scanner = Scanner::new(text);
     let slot = find(&mut scanner, &plan.type_at)?;
     let routed = match slot.kind {

@@ -59,6 +59,7 @@ pub fn merge(outcomes: &[Outcome], phases: &[Phase]) -> Result<Outcome, NotOneEv
         episodes: runs.iter().flat_map(|run| run.episodes.iter().cloned()).take(MAX_EPISODES).collect(),
         samples: runs.iter().flat_map(|run| run.samples.iter().cloned()).take(MAX_SAMPLES).collect(),
         notes: notes(&runs, outcomes.len()),
+        drill: None,
     })
 }
 

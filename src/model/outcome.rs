@@ -1,5 +1,6 @@
 //! What a run concluded: frozen, ordered, complete; the only input of every report format.
 
+use super::drill::Drill;
 use super::finding::{Class, Finding};
 use super::time::{Span, Timestamp, civil_from_days};
 use std::fmt;
@@ -360,6 +361,8 @@ pub struct Outcome {
     pub samples: Vec<Finding>,
     /// Remarks that belong to the whole run: interrupted, another contract, beyond a calendar's horizon.
     pub notes: Vec<String>,
+    /// What the gate can see, where the recording was drilled.
+    pub drill: Option<Drill>,
 }
 
 /// Where a running feature stands: what a live view shows.

@@ -4,6 +4,7 @@
 //! Instants are RFC 3339 (UTC), spans whole nanoseconds (`_ns`), fractions decimals of eight digits;
 //! what was not measured is `null`, never 0. Records stand as strings: the very text that came in.
 
+use super::drill;
 use super::terminal::is_control;
 use crate::model::outcome::{
     CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, FieldProven, Measures, Outcome,
@@ -27,7 +28,12 @@ pub const SCHEMA: u32 = 1;
 
 /// The whole file, indented, with a line break at its end.
 pub fn to_json(outcome: &Outcome) -> Vec<u8> {
-    let mut text = serde_json::to_string_pretty(&Report::of(outcome)).expect("plain structs become JSON");
+    indented(&Report::of(outcome))
+}
+
+/// A file of our own: indented, harmless on a terminal, with a line break at its end.
+pub(super) fn indented(file: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_string_pretty(file).expect("plain structs become JSON");
     text.push('\n');
     if text.chars().any(needs_escape) { escaped(&text).into_bytes() } else { text.into_bytes() }
 }
@@ -72,6 +78,10 @@ struct Report<'a> {
     processes: Vec<Process<'a>>,
     findings: Findings<'a>,
     waivers: Vec<Waiver<'a>>,
+    /// What the gate can see; there where the recording was drilled. It is told of one recording, so
+    /// nothing that merges reports reads it.
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    drill: Option<drill::Section<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -349,6 +359,7 @@ impl<'a> Report<'a> {
             processes: outcome.processes.iter().map(Process::of).collect(),
             findings: Findings::of(outcome),
             waivers: outcome.waivers.iter().map(Waiver::of).collect(),
+            drill: outcome.drill.as_ref().map(drill::Section::of),
         }
     }
 }

@@ -148,6 +148,7 @@ pub fn passing() -> Outcome {
         episodes: vec![],
         samples: vec![],
         notes: vec![],
+        drill: None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! Must not let what a server sent become Markdown or HTML.
 
 use super::advice;
+use super::drill;
 use super::terminal::clean;
 use super::text::rounded;
 use super::worst;
@@ -27,6 +28,9 @@ pub fn to_markdown(outcome: &Outcome) -> Vec<u8> {
     text.push_str(&checks(outcome));
     text.push_str(&gains(outcome));
     text.push_str(&findings(outcome));
+    if let Some(drill) = &outcome.drill {
+        text.push_str(&drill::to_markdown(drill, escaped));
+    }
     text.push_str(&steps(outcome));
     text.push_str(&evidence(outcome));
     text.into_bytes()

@@ -23,7 +23,7 @@ impl Layout {
     /// Wider than this the eye loses the line.
     const WIDEST: usize = 160;
 
-    fn columns(self) -> usize {
+    pub(super) fn columns(self) -> usize {
         self.width.clamp(Layout::NARROWEST, Layout::WIDEST)
     }
 }

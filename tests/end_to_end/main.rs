@@ -14,6 +14,7 @@ mod common;
 
 mod bad_feeds;
 mod demos;
+mod drills;
 mod interrupted;
 mod output;
 mod recordings;

@@ -88,6 +88,7 @@ impl Report<'_> {
             episodes: all(self.findings.episodes, Burst::outcome)?,
             samples: all(self.findings.samples, Sample::outcome)?,
             notes: self.notes.into_owned(),
+            drill: None,
         })
     }
 }
