@@ -11,8 +11,11 @@ use crate::source::{CaptureInput, open_capture};
 use anyhow::Context;
 use serde::Deserialize;
 use std::io::{BufRead, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+
+/// A capture's first line holds the contract, and nothing else of any length.
+const LONGEST_FIRST_LINE: u64 = 16 * 1024 * 1024;
 
 /// What a report tells of its processes; all else in it is of no concern here.
 #[derive(Deserialize)]
@@ -49,16 +52,17 @@ pub fn load(path: &Path, contract: &Arc<Contract>) -> anyhow::Result<Vec<Process
     Ok(processes)
 }
 
-fn read(path: &PathBuf, contract: &Arc<Contract>) -> anyhow::Result<Vec<ProcessOutcome>> {
+fn read(path: &Path, contract: &Arc<Contract>) -> anyhow::Result<Vec<ProcessOutcome>> {
     let mut input = open_capture(path).map_err(|error| WrongUse(error.to_string()))?;
-    // A report is written indented: its first line is a brace alone.
-    let is_report = input.fill_buf().context("could not read it")?.starts_with(b"{\n");
-    if !is_report {
+    let neither = || WrongUse("it is neither a report.json nor a capture".into());
+    let mut text = Vec::new();
+    input.by_ref().take(LONGEST_FIRST_LINE).read_until(b'\n', &mut text)?;
+    // Each line of a capture names its kind; a report's first one is a brace, or all of it.
+    if memchr::memmem::find(&text, b"\"kind\"").is_some() {
         return from_capture(path, contract);
     }
-    let mut text = String::new();
-    input.read_to_string(&mut text)?;
-    let report: Report = serde_json::from_str(&text).context("it is no report of this program")?;
+    input.read_to_end(&mut text)?;
+    let report: Report = serde_json::from_slice(&text).map_err(|_| neither())?;
     if report.schema != json::SCHEMA {
         let message = format!("its schema is {}; this cutover reads {}", report.schema, json::SCHEMA);
         return Err(WrongUse(message).into());

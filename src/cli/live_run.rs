@@ -96,6 +96,9 @@ impl LiveRun {
         if let Some(live) = judge.live.take() {
             live.finish();
         }
+        if matches!(ended, Err(RunError::Setup(_))) {
+            recording::discard_empty(&path);
+        }
         let end = ended.map_err(|error| wrong(error, &path))?;
         Ok(Recorded { judging: judge.judging, end, phases: self.phases, format: self.format })
     }
