@@ -20,6 +20,8 @@ mod redact;
 mod rest;
 mod secret;
 pub mod sequencer;
+mod sniff;
+mod tap;
 mod tls;
 mod websocket;
 
@@ -36,3 +38,4 @@ pub use proxy::{ProxyError, ProxySettings};
 pub use rest::LoginError;
 pub use secret::{shown_url, without_credentials};
 pub use sequencer::{Judge, RunEnd, RunError, RunSettings, run};
+pub use tap::TapTarget;
