@@ -22,6 +22,7 @@ pub mod init;
 pub mod replay;
 pub mod serve;
 pub mod simulate;
+pub mod tap;
 pub mod watch;
 pub mod world;
 
@@ -55,6 +56,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Serve(arguments) => serve::run(arguments.settings(), console),
         Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
         Command::Import(arguments) => import::run(arguments.settings(), console),
+        Command::Tap(arguments) => tap::run(arguments.settings(), console),
         Command::Init(arguments) => init::run(&arguments.settings(), console),
     }
 }

@@ -37,5 +37,5 @@ pub use process::{ProcessTarget, Which};
 pub use proxy::{ProxyError, ProxySettings};
 pub use rest::LoginError;
 pub use secret::{shown_url, without_credentials};
-pub use sequencer::{Judge, RunEnd, RunError, RunSettings, run};
+pub use sequencer::{Feeds, Judge, RunEnd, RunError, RunSettings, run};
 pub use tap::TapTarget;

@@ -3,7 +3,7 @@
 
 use super::folder::Place;
 use super::world::WorldSettings;
-use super::{demo, import, init, replay, serve, simulate, watch};
+use super::{demo, import, init, replay, serve, simulate, tap, watch};
 use crate::model::{Phase, Span, Timestamp};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -41,6 +41,8 @@ pub enum Command {
     Serve(serve::Arguments),
     /// Step the reference world through virtual time into a capture
     Simulate(simulate::Arguments),
+    /// Pass on what goes between frontend and backend, and record what the frontend asks for
+    Tap(tap::Arguments),
     /// Make a capture of what a browser or a web server recorded
     Import(import::Arguments),
     /// Write the built-in contract as a start for your own

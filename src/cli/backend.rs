@@ -70,7 +70,7 @@ fn log(text: &str) -> Result<LogTarget, String> {
     }
 }
 
-fn tap(text: &str) -> Result<TapTarget, String> {
+pub fn tap(text: &str) -> Result<TapTarget, String> {
     let cure = "give where to listen and the backend, e.g. `127.0.0.1:9000=http://127.0.0.1:8000`";
     let (listen, url) = text.split_once('=').ok_or(cure)?;
     let listen = listen.parse().map_err(|_| cure)?;

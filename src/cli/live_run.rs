@@ -15,7 +15,7 @@ use crate::contract::Contract;
 use crate::model::outcome::ProcessOutcome;
 use crate::model::{Event, Observation, Phase, Timestamp};
 use crate::report::terminal::clean;
-use crate::source::{BackendTargets, Clock, Judge, ProxySettings, RunEnd, RunError, RunSettings, run};
+use crate::source::{BackendTargets, Clock, Feeds, Judge, ProxySettings, RunEnd, RunError, RunSettings, run};
 use anyhow::Context;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -79,6 +79,7 @@ impl LiveRun {
             clock,
             duration: ends.map(|end| end - now),
             seed,
+            feeds: Feeds::Both,
             features: None,
             flags: flags(&self.contract),
             proxies,
@@ -133,7 +134,7 @@ fn wrong(error: RunError, path: &std::path::Path) -> anyhow::Error {
 }
 
 /// Each feature's flag and its state in the environment.
-fn flags(contract: &Contract) -> Vec<(String, bool)> {
+pub fn flags(contract: &Contract) -> Vec<(String, bool)> {
     let on = |name: &str| {
         variable(name)
             .is_some_and(|v| matches!(v.trim().to_ascii_lowercase().as_str(), "true" | "1" | "on" | "yes"))

@@ -8,6 +8,7 @@ use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Full};
 use hyper::Response;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -107,12 +108,18 @@ async fn a_websocket_passes_both_ways_and_its_opening_is_recorded() {
 
 #[tokio::test]
 async fn what_is_no_http_passes_and_what_has_no_answer_is_recorded() {
-    let backend = accept(|mut stream, _| async move {
-        let mut bytes = vec![0; 1024];
-        while let Ok(count @ 1..) = stream.read(&mut bytes).await {
-            // Silent to a request; anything else comes back.
-            if !bytes.starts_with(b"GET") {
-                stream.write_all(&bytes[..count]).await.unwrap();
+    let asked = Arc::new(tokio::sync::Notify::new());
+    let asks = Arc::clone(&asked);
+    let backend = accept(move |mut stream, _| {
+        let asks = Arc::clone(&asks);
+        async move {
+            let mut bytes = vec![0; 1024];
+            while let Ok(count @ 1..) = stream.read(&mut bytes).await {
+                // Silent to a request; anything else comes back.
+                match bytes.starts_with(b"GET") {
+                    true => asks.notify_one(),
+                    false => stream.write_all(&bytes[..count]).await.unwrap(),
+                }
             }
         }
     })
@@ -121,14 +128,14 @@ async fn what_is_no_http_passes_and_what_has_no_answer_is_recorded() {
     assert_eq!(exchange(tap, b"\x16\x03\x01 hello\r\n\r\n").await, "\u{16}\u{3}\u{1} hello\r\n\r\n");
     assert_eq!(exchange(tap, b"GET /balances HTTP/1.1\r\n\r\n").await, "");
     assert_eq!(recorded(&mut run, 1).await, [r#""GET","path":"/balances","feature":"balances""#]);
+    asked.notified().await;
     // One that still waits when the run ends.
     let mut waiting = TcpStream::connect(tap).await.unwrap();
     waiting.write_all(b"GET /late HTTP/1.1\r\n\r\n").await.unwrap();
-    let mut held = TcpStream::connect(tap).await.unwrap();
-    held.write_all(b"echo\r\n\r\n").await.unwrap();
-    held.read_exact(&mut [0; 8]).await.unwrap();
+    tokio::time::timeout(PATIENCE, asked.notified()).await.expect("the request at the backend");
     run.finish().await.unwrap();
     run.check_capture();
+    assert!(run.text().contains(r#""path":"/late"}"#), "{}", run.text());
 }
 
 #[tokio::test]
