@@ -4,13 +4,16 @@
 mod conclude;
 mod interval_match;
 mod lacking;
-mod logs_clean;
+pub mod logs_clean;
 mod messages_seen;
 mod no_drops;
 mod no_gaps;
+pub mod plan;
 mod required_fields;
 mod resources_flat;
+pub mod sessions_covered;
 mod values_match;
+pub mod values_proven;
 mod websocket_only;
 
 pub use conclude::{Provenance, conclude};
@@ -70,8 +73,8 @@ pub const CHECKS: &[Check] = &[
     values_match::AFTER_ENABLING,
     resources_flat::CHECK,
     logs_clean::AFTER_ENABLING,
-    lacking::SESSIONS_COVERED,
-    lacking::VALUES_PROVEN,
+    sessions_covered::CHECK,
+    values_proven::CHECK,
     logs_clean::BEFORE_DELETING,
     lacking::SIGNED_OFF,
 ];

@@ -7,6 +7,7 @@ pub mod arguments;
 pub mod backend;
 pub mod baseline;
 pub mod console;
+pub mod evidence;
 pub mod exit;
 pub mod folder;
 pub mod judging;
@@ -16,9 +17,12 @@ pub mod logging;
 pub mod recording;
 pub mod results;
 
+pub mod calendar;
 pub mod demo;
+pub mod gate;
 pub mod import;
 pub mod init;
+pub mod plan;
 pub mod replay;
 pub mod serve;
 pub mod simulate;
@@ -53,11 +57,14 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Demo(arguments) => demo::run(arguments.settings(), console),
         Command::Watch(arguments) => watch::run(arguments.settings(), console),
         Command::Replay(arguments) => replay::run(arguments.settings(), console),
+        Command::Gate(arguments) => gate::run(arguments.settings(), console),
         Command::Serve(arguments) => serve::run(arguments.settings(), console),
         Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
         Command::Import(arguments) => import::run(arguments.settings(), console),
         Command::Tap(arguments) => tap::run(arguments.settings(), console),
         Command::Init(arguments) => init::run(&arguments.settings(), console),
+        Command::Plan(arguments) => plan::run(&arguments.settings(), console),
+        Command::Calendar(arguments) => calendar::run(&arguments.settings(), console),
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod align_arrival;
 pub mod align_bucket;
 pub mod align_time;
+pub mod batch;
 pub mod cadence;
 pub mod compare;
 pub mod content;
@@ -19,11 +20,15 @@ pub mod intern;
 pub mod ledger;
 pub mod link;
 pub mod logs;
+pub mod market_status;
 pub mod plan;
+pub mod proof;
 pub mod resources;
 pub mod route;
+pub mod sessions;
 pub mod stream;
 
+pub use batch::Batch;
 pub use extract::Extraction;
 pub use feature::FeatureState;
 use feature::Surroundings;
@@ -37,7 +42,7 @@ use crate::model::{
 };
 use crate::stats::Histogram;
 use context::{Deadlines, Task};
-use extract::Routed;
+use extract::{Body, Reading, Routed};
 use frontend::{Frontend, Request};
 use ledger::{Draft, Ledger};
 use link::Link;
@@ -57,7 +62,10 @@ pub struct Engine {
     pub(crate) ledger: Ledger,
     pub(crate) features: Vec<FeatureState>,
     deadlines: Deadlines,
+    /// The body of the present observation, where it is read here.
     extraction: Extraction,
+    /// A body read a second time: for another feature of its type, or kept for a 304.
+    again: Extraction,
     pub(crate) run: RunState,
     pub(crate) frontend: Frontend,
     pub(crate) logs: LogWatch,
@@ -96,6 +104,7 @@ impl Engine {
             features,
             deadlines: Deadlines::default(),
             extraction: Extraction::default(),
+            again: Extraction::default(),
             run: RunState::default(),
             frontend: Frontend::new(&contract),
             logs: LogWatch::new(&contract.logs),
@@ -144,19 +153,33 @@ impl Engine {
         }
     }
 
+    /// The plan that bodies are read along.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
     /// Folds one observation in. The only error is a body that is no JSON although it was recorded
     /// as JSON: the line is damaged, and nothing of it has been taken.
     pub fn observe(&mut self, observation: &Observation<'_>) -> Result<(), NotJson> {
-        let at = observation.at;
-        let plan = self.plan.clone();
+        let mut extraction = std::mem::take(&mut self.extraction);
+        extraction.clear();
         // A body is read before anything is judged, so that a damaged line leaves no trace.
-        let routed = self.read(&plan, &observation.event)?;
+        let reading = extract::read(&self.plan, &observation.event, &mut extraction);
+        let observed = reading.map(|reading| self.observe_read(observation, reading, &extraction));
+        self.extraction = extraction;
+        observed
+    }
+
+    /// Folds in one observation whose body has been read along this engine's plan, on whatever thread.
+    pub fn observe_read(&mut self, observation: &Observation<'_>, reading: Reading, extraction: &Extraction) {
+        let at = observation.at;
         self.advance(at);
         self.note(at);
+        let Reading { routed, body } = reading;
         match &observation.event {
             Event::Start(start) => self.on_start(start, at),
             Event::Rest { sent_at, feature, params, status, bytes, payload } => {
-                self.on_rest(at, *sent_at, feature, params, *status, *bytes, payload);
+                self.on_rest(at, *sent_at, feature, params, *status, *bytes, payload, (body, extraction));
             }
             Event::RestError { feature, params, error, status, detail, .. } => {
                 self.rest_error(at, feature, params, error, *status, detail);
@@ -167,7 +190,9 @@ impl Engine {
                 }
             }
             Event::WsOpen { conn } => self.on_open(*conn, at),
-            Event::Ws { conn, bytes, payload } => self.on_frame(at, *conn, *bytes, payload, routed),
+            Event::Ws { conn, bytes, payload } => {
+                self.on_frame(at, *conn, *bytes, payload, routed, (body, extraction));
+            }
             Event::WsClose { conn, code, reason, by } => self.on_close(at, *conn, *code, reason, *by),
             Event::WsError { conn, error, status, detail } => {
                 self.on_ws_error(at, *conn, error, *status, detail)
@@ -188,28 +213,6 @@ impl Engine {
                 self.frontend.observe(at, request, &mut self.ledger, &mut self.deadlines);
             }
             Event::End { reason } => self.end(at, *reason == EndReason::Interrupted),
-        }
-        Ok(())
-    }
-
-    /// Walks a body once, along the plan of the feature that it belongs to.
-    fn read<'p>(&mut self, plan: &'p Plan, event: &Event<'_>) -> Result<Option<Routed<'p>>, NotJson> {
-        match event {
-            Event::Ws { payload: Payload::Json { text, .. }, .. } => {
-                let routed = extract::route(plan, text)?;
-                if let Routed::Features(list) = &routed {
-                    extract::extract(&plan.features[list[0]].ws, text, &mut self.extraction)?;
-                }
-                Ok(Some(routed))
-            }
-            Event::Rest { payload: Payload::Json { text, .. }, feature, .. } => {
-                match self.feature(feature) {
-                    Some(i) => extract::extract(&plan.features[i].rest, text, &mut self.extraction)?,
-                    None => extract::whole(text)?,
-                }
-                Ok(None)
-            }
-            _ => Ok(None),
         }
     }
 
@@ -262,7 +265,7 @@ impl Engine {
     }
 
     fn feature(&self, name: &str) -> Option<usize> {
-        self.features.iter().position(|f| *f.name == *name)
+        self.plan.feature(name)
     }
 
     // ---- REST ----
@@ -277,6 +280,7 @@ impl Engine {
         status: u16,
         bytes: u64,
         payload: &Payload<'_>,
+        read: (Body, &Extraction),
     ) {
         let Some(i) = self.feature(feature) else { return };
         self.features[i].traffic.polls += 1;
@@ -319,15 +323,21 @@ impl Engine {
         }
         let plan = &self.plan.features[i].rest;
         // A new body has been read already; a kept one was read with the answer that brought it.
-        if status == 304 && extract::extract(plan, text, &mut self.extraction).is_err() {
-            return;
-        }
-        if let Some(fault) = self.extraction.fault.take() {
+        let (body, extraction) = if status == 304 {
+            self.again.clear();
+            match extract::extract(plan, text, &mut self.again) {
+                Ok(body) => (body, &self.again),
+                Err(_) => return,
+            }
+        } else {
+            read
+        };
+        if let Some(fault) = body.fault {
             self.rest_error(at, feature, params, &fault.describe(), Some(status), "");
             return;
         }
-        let answered =
-            feature::Answered { endpoint, sent, received: at, text, extraction: &self.extraction, plan };
+        let records = body.records;
+        let answered = feature::Answered { endpoint, sent, received: at, text, records, extraction, plan };
         let mut around = Surroundings {
             timeout: self.contract.rest.timeout,
             link: &self.link,
@@ -348,6 +358,8 @@ impl Engine {
     ) {
         let Some(i) = self.feature(feature) else { return };
         self.features[i].traffic.errors += 1;
+        let known = if params.is_empty() { crate::model::observation::NO_PARAMS } else { params };
+        self.features[i].unanswered(known, at);
         let mut draft = Draft::new(Class::RestError, &Arc::from(""), at);
         let mut words = error.to_string();
         if let Some(status) = status.filter(|s| *s != 0) {
@@ -368,6 +380,7 @@ impl Engine {
     fn on_open(&mut self, conn: u32, at: Timestamp) {
         self.connection.opens += 1;
         self.link.open(conn, at);
+        self.features.iter_mut().for_each(|feature| feature.link_is(true, at));
         for (_, draft) in std::mem::take(&mut self.drops) {
             self.ledger.add_common(draft, at);
         }
@@ -379,7 +392,8 @@ impl Engine {
         conn: u32,
         bytes: u64,
         payload: &Payload<'_>,
-        routed: Option<Routed<'_>>,
+        routed: Option<Routed>,
+        read: (Body, &Extraction),
     ) {
         self.connection.frames += 1;
         self.connection.bytes += bytes;
@@ -392,10 +406,7 @@ impl Engine {
                 Routed::Ignored => self.connection.ignored_frames += 1,
                 Routed::NoType => self.unknown_type(at, "", text),
                 Routed::Unknown(kind) => self.unknown_type(at, &kind, text),
-                Routed::Features(list) => {
-                    let list = list.to_vec();
-                    self.on_message(at, conn, bytes, text, &list);
-                }
+                Routed::Features(group) => self.on_message(at, conn, bytes, text, group, read),
             },
             (Payload::Text(text), _) => self.malformed(at, format!("not JSON: {}", quote(text))),
             (Payload::Base64(text), _) => self.malformed(at, format!("not text; in base64: {}", quote(text))),
@@ -422,19 +433,35 @@ impl Engine {
         self.ledger.add_common(draft, at);
     }
 
-    fn on_message(&mut self, at: Timestamp, conn: u32, bytes: u64, text: &str, list: &[usize]) {
+    /// A message of the features of a group; the first one's body has been read already.
+    fn on_message(
+        &mut self,
+        at: Timestamp,
+        conn: u32,
+        bytes: u64,
+        text: &str,
+        group: usize,
+        read: (Body, &Extraction),
+    ) {
         let Some(opened) = self.link.opened(conn) else { return };
-        for (n, &i) in list.iter().enumerate() {
+        let mut first = Some(read);
+        for &i in self.plan.group(group) {
             let plan = &self.plan.features[i].ws;
-            // The first one's has been read already.
-            if n > 0 && extract::extract(plan, text, &mut self.extraction).is_err() {
-                return;
-            }
+            let (body, extraction) = match first.take() {
+                Some(read) => read,
+                None => {
+                    self.again.clear();
+                    match extract::extract(plan, text, &mut self.again) {
+                        Ok(body) => (body, &self.again),
+                        Err(_) => return,
+                    }
+                }
+            };
             let feature = &mut self.features[i];
             feature.traffic.ws_messages += 1;
             feature.traffic.ws_bytes += bytes;
             feature.last_message = Some(at);
-            if let Some(fault) = self.extraction.fault.take() {
+            if let Some(fault) = body.fault {
                 self.connection.malformed_frames += 1;
                 let mut draft = Draft::new(Class::Malformed, &Arc::from(""), at);
                 draft.detail = fault.describe();
@@ -442,7 +469,8 @@ impl Engine {
                 self.ledger.add(i, draft, || (String::new(), record));
                 continue;
             }
-            let frame = feature::Frame { at, opened, text, extraction: &self.extraction, plan };
+            let records = body.records;
+            let frame = feature::Frame { at, opened, text, records, extraction, plan };
             let mut around = Surroundings {
                 timeout: self.contract.rest.timeout,
                 link: &self.link,
@@ -456,6 +484,8 @@ impl Engine {
     fn on_close(&mut self, at: Timestamp, conn: u32, code: u16, reason: &str, by: ClosedBy) {
         self.connection.closes += 1;
         let closed = self.link.close(conn, at);
+        let up = self.link.is_open();
+        self.features.iter_mut().for_each(|feature| feature.link_is(up, at));
         let class = match by {
             ClosedBy::Us => None,
             ClosedBy::Peer | ClosedBy::Network => Some(Class::ConnectionDrop),

@@ -5,6 +5,7 @@
 //! reaches the sequencer over one bounded queue. Must not: conclude anything from what came in.
 
 mod access_log;
+pub mod ahead;
 mod backend;
 mod body;
 pub mod clock;
@@ -28,7 +29,7 @@ mod websocket;
 pub use access_log::{AccessLogError, import_access_log};
 pub use backend::{BackendError, BackendTargets};
 pub use clock::Clock;
-pub use file::{CaptureInput, CaptureSink, create_capture, open_capture};
+pub use file::{CaptureSink, create_capture, open_capture};
 pub use har::{HarError, import_har};
 pub use import::Imported;
 pub use log::LogTarget;

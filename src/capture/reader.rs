@@ -1,24 +1,12 @@
-//! A whole capture, line by line: what is torn, what is damaged, what is out of order.
+//! A whole capture, line by line, for those who want to see the lines; who judges them takes blocks.
 //!
-//! Owns the rules of SPEC §4 about files: a torn last line, a missing `end` and an empty file are
-//! an interrupted run; damage in the middle, a decreasing `at`, an unknown kind or a newer version
-//! is an error with its line number, or skipped and counted. Works over any `BufRead`, keeps one
-//! line in memory, and opens nothing.
-//!
-//! A body's JSON is not validated here, except on the last line (where a tear must be told from
-//! damage): the engine walks each body once. Finds it that a body is no JSON, the caller tries
-//! `decode_slow(line.text)`, and if that fails too, calls [`Reader::damaged`].
+//! Works over any `Read`, keeps one block in memory, and opens nothing. The rules are `Sequence`'s.
 
-use super::decode::{self, LineError, decode_checked, decode_slow, scan};
-use crate::model::{EndReason, Event, Observation, Start, Timestamp};
-use ring::digest;
-use std::io::{self, BufRead};
-
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ReaderOptions {
-    /// Skip and count damaged lines (a decreasing `at` too) instead of ending with an error.
-    pub skip_damaged: bool,
-}
+use super::block::{Block, Blocks};
+use super::decode::LineError;
+use super::sequence::{CaptureError, CaptureErrorKind, ReaderOptions, Seen, Sequence, Tail, look};
+use crate::model::{Event, Observation, Start, Timestamp};
+use std::io::Read;
 
 /// One line and what it says.
 #[derive(Debug, PartialEq)]
@@ -30,99 +18,25 @@ pub struct Line<'a> {
     pub observation: Observation<'a>,
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("line {line}: {kind}")]
-pub struct CaptureError {
-    pub line: u64,
-    pub kind: CaptureErrorKind,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum CaptureErrorKind {
-    #[error("could not read on: {0}")]
-    Io(io::Error),
-    #[error("{0}")]
-    Damaged(LineError),
-    #[error("`at` is {at}, earlier than {before} of the line before; lines must be in time order")]
-    Decreasing { at: Timestamp, before: Timestamp },
-    #[error("a capture begins with a `start` line, but this is `{0}`")]
-    NoStart(&'static str),
-    #[error("a second `start` before an `end`; replay the captures as files of their own")]
-    SecondStart,
-    #[error("`{0}` after `end`; only another `start` may follow")]
-    AfterEnd(&'static str),
-}
-
-/// How a capture ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tail {
-    /// With an `end` line of this reason.
-    Ended(EndReason),
-    /// No `end`: killed between two lines, or still being written.
-    NoEnd,
-    /// No `end`, and the last line was torn.
-    Torn,
-    /// Nothing in it.
-    Empty,
-}
-
-impl Tail {
-    /// Whether the run counts as interrupted.
-    pub fn is_interrupted(self) -> bool {
-        self != Tail::Ended(EndReason::Done)
-    }
-}
-
-/// Where in the order of `start`, lines, `end` the reader stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    BeforeStart,
-    Within,
-    AfterEnd(EndReason),
-}
-
-/// What decides about a line, without borrowing from it.
-#[derive(Debug, Clone, Copy)]
-enum Found {
-    Canonical(decode::Shape),
-    Other,
-}
-
+#[derive(Debug)]
 pub struct Reader<R> {
-    input: Hashing<R>,
-    options: ReaderOptions,
-    /// The present line, without its line break; its memory is used again for the next.
-    text: String,
-    number: u64,
-    skipped: u64,
-    last_at: Option<Timestamp>,
-    place: Place,
-    torn: bool,
+    blocks: Blocks<R>,
+    block: Block,
+    sequence: Sequence,
+    /// The next line of the block.
+    next: usize,
     finished: bool,
     /// The present line is still to be given out.
-    held: Option<Found>,
+    held: Option<Seen>,
 }
 
-impl<R: BufRead> Reader<R> {
+impl<R: Read> Reader<R> {
     pub fn new(input: R, options: ReaderOptions) -> Reader<R> {
-        Reader::over(Hashing::new(input, true), options)
-    }
-
-    /// For an input that hashes by itself, on another core perhaps; `sha256` has nothing to say then.
-    pub fn hashed_elsewhere(input: R, options: ReaderOptions) -> Reader<R> {
-        Reader::over(Hashing::new(input, false), options)
-    }
-
-    fn over(input: Hashing<R>, options: ReaderOptions) -> Reader<R> {
         Reader {
-            input,
-            options,
-            text: String::new(),
-            number: 0,
-            skipped: 0,
-            last_at: None,
-            place: Place::BeforeStart,
-            torn: false,
+            blocks: Blocks::new(input),
+            block: Block::default(),
+            sequence: Sequence::new(options),
+            next: 0,
             finished: false,
             held: None,
         }
@@ -131,11 +45,11 @@ impl<R: BufRead> Reader<R> {
     /// Reads the first line. `None`: the capture is empty or torn in its first line, or its `start`
     /// is damaged and damage is skipped; the line that stands there instead comes with `next`.
     pub fn read_start(&mut self) -> Result<Option<(Timestamp, Start)>, CaptureError> {
-        let Some(found) = self.find()? else { return Ok(None) };
-        match self.lend(found)?.observation {
+        let Some(seen) = self.find()? else { return Ok(None) };
+        match self.lend(seen)?.observation {
             Observation { at, event: Event::Start(start) } => Ok(Some((at, *start))),
             _ => {
-                self.held = Some(found);
+                self.held = Some(seen);
                 Ok(None)
             }
         }
@@ -145,271 +59,70 @@ impl<R: BufRead> Reader<R> {
     #[allow(clippy::should_implement_trait, reason = "the line borrows from the reader")]
     pub fn next(&mut self) -> Option<Result<Line<'_>, CaptureError>> {
         match self.find() {
-            Ok(Some(found)) => Some(self.lend(found)),
+            Ok(Some(seen)) => Some(self.lend(seen)),
             Ok(None) => None,
-            Err(error) => Some(Err(error)),
-        }
-    }
-
-    /// Goes on to the next good line.
-    fn find(&mut self) -> Result<Option<Found>, CaptureError> {
-        if let Some(found) = self.held.take() {
-            return Ok(Some(found));
-        }
-        loop {
-            match self.advance()? {
-                Some(Ok(found)) => return Ok(Some(found)),
-                Some(Err(kind)) => self.skip(kind)?,
-                None => return Ok(None),
+            Err(error) => {
+                self.finished = true;
+                Some(Err(error))
             }
         }
     }
 
+    /// Goes on to the next line that counts.
+    fn find(&mut self) -> Result<Option<Seen>, CaptureError> {
+        if let Some(seen) = self.held.take() {
+            return Ok(Some(seen));
+        }
+        while !self.finished {
+            if self.next == self.block.len() {
+                if let Some((line, error)) = self.block.take_failure() {
+                    return Err(CaptureError { line, kind: CaptureErrorKind::Io(error) });
+                }
+                self.finished = !self.blocks.fill(&mut self.block);
+                self.next = 0;
+                continue;
+            }
+            let line = self.block.line(self.next);
+            self.next += 1;
+            if let Some(looked) = look(&line)
+                && let Some(seen) = self.sequence.admit(line.number, line.is_last, looked)?
+            {
+                return Ok(Some(seen));
+            }
+        }
+        Ok(None)
+    }
+
     /// The present line, lent out.
-    fn lend(&self, found: Found) -> Result<Line<'_>, CaptureError> {
-        let text = self.text.as_str();
-        let observation = match found {
-            Found::Canonical(shape) => shape.observation(text),
-            // Read a second time: the first look, in a loop, could not lend the line out.
-            Found::Other => decode_slow(text).map_err(|error| CaptureError {
-                line: self.number,
-                kind: CaptureErrorKind::Damaged(error),
-            })?,
-        };
-        Ok(Line { number: self.number, text, observation })
+    fn lend(&self, seen: Seen) -> Result<Line<'_>, CaptureError> {
+        let line = self.block.line(self.next - 1);
+        let damaged = |error| CaptureError { line: line.number, kind: CaptureErrorKind::Damaged(error) };
+        let observation = seen.observation(line.text).map_err(damaged)?;
+        Ok(Line { number: line.number, text: line.text, observation })
     }
 
-    /// The present line turned out to be damaged after all (its body is no JSON and `decode_slow`
-    /// does not help): counted when damage is skipped, else the error to end with.
+    /// The present line turned out to be damaged after all: see `Sequence::damaged`.
     pub fn damaged(&mut self, error: LineError) -> Result<(), CaptureError> {
-        self.skip(CaptureErrorKind::Damaged(error))
-    }
-
-    /// Lines read so far.
-    pub fn lines(&self) -> u64 {
-        self.number
+        let line = self.block.line(self.next - 1).number;
+        let skipped = self.sequence.damaged(line, error);
+        self.finished |= skipped.is_err();
+        skipped
     }
 
     /// Damaged lines skipped so far.
     pub fn skipped(&self) -> u64 {
-        self.skipped
+        self.sequence.skipped()
     }
 
     /// How the capture ended; says the truth once `next` has given `None`.
     pub fn tail(&self) -> Tail {
-        match self.place {
-            _ if self.number == 0 && !self.torn => Tail::Empty,
-            Place::AfterEnd(reason) if !self.torn => Tail::Ended(reason),
-            _ if self.torn => Tail::Torn,
-            _ => Tail::NoEnd,
-        }
+        self.sequence.tail()
     }
 
     /// SHA-256 over the uncompressed bytes, in hexadecimal, once `next` has given `None`; before
-    /// that, over what was read ahead so far. Empty where the input is hashed elsewhere.
+    /// that, over what was read ahead so far.
     pub fn sha256(&self) -> String {
-        self.input.hash.as_ref().map(|hash| hexadecimal(hash.clone().finish().as_ref())).unwrap_or_default()
-    }
-
-    /// What is read from.
-    pub fn input(&self) -> &R {
-        &self.input.inner
-    }
-
-    fn skip(&mut self, kind: CaptureErrorKind) -> Result<(), CaptureError> {
-        let never = matches!(
-            kind,
-            CaptureErrorKind::Io(_)
-                | CaptureErrorKind::Damaged(LineError::Version(_))
-                | CaptureErrorKind::SecondStart
-                | CaptureErrorKind::AfterEnd(_)
-        );
-        if self.options.skip_damaged && !never {
-            self.skipped += 1;
-            return Ok(());
-        }
-        self.finished = true;
-        Err(CaptureError { line: self.number, kind })
-    }
-
-    /// Reads one line and looks at it: outer error for input that fails, inner for a bad line.
-    #[allow(clippy::type_complexity, reason = "three outcomes of one step, taken apart at once")]
-    fn advance(&mut self) -> Result<Option<Result<Found, CaptureErrorKind>>, CaptureError> {
-        loop {
-            if self.finished {
-                return Ok(None);
-            }
-            let Some((is_utf8, is_whole)) = self.read_line()? else { return Ok(None) };
-            if is_utf8 && self.text.trim_ascii().is_empty() {
-                continue;
-            }
-            let is_last = !is_whole || self.at_end()?;
-            let found = self.look(is_utf8, is_last);
-            if is_last {
-                self.finished = true;
-                if let Err(CaptureErrorKind::Damaged(LineError::NotJson(_) | LineError::NotUtf8)) = found {
-                    self.torn = true;
-                    return Ok(None);
-                }
-            }
-            return Ok(Some(found));
-        }
-    }
-
-    /// Fills `text` with the next line: whether it is UTF-8, and whether its line break was there.
-    fn read_line(&mut self) -> Result<Option<(bool, bool)>, CaptureError> {
-        let mut bytes = std::mem::take(&mut self.text).into_bytes();
-        bytes.clear();
-        let read = match self.input.read_until(b'\n', &mut bytes) {
-            // A compressed capture that was torn ends so: what came before it still counts.
-            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
-            _ => Ok(()),
-        };
-        if let Err(error) = read {
-            self.finished = true;
-            return Err(CaptureError { line: self.number + 1, kind: CaptureErrorKind::Io(error) });
-        }
-        if bytes.is_empty() {
-            self.finished = true;
-            return Ok(None);
-        }
-        self.number += 1;
-        let is_whole = bytes.last() == Some(&b'\n');
-        if is_whole {
-            bytes.pop();
-        }
-        if bytes.last() == Some(&b'\r') {
-            bytes.pop();
-        }
-        match String::from_utf8(bytes) {
-            Ok(text) => {
-                self.text = text;
-                Ok(Some((true, is_whole)))
-            }
-            Err(_) => Ok(Some((false, is_whole))),
-        }
-    }
-
-    fn at_end(&mut self) -> Result<bool, CaptureError> {
-        match self.input.fill_buf() {
-            Ok(bytes) => Ok(bytes.is_empty()),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(true),
-            // The next read meets the error again and reports it; this line still counts.
-            Err(_) => Ok(false),
-        }
-    }
-
-    fn look(&mut self, is_utf8: bool, is_last: bool) -> Result<Found, CaptureErrorKind> {
-        if !is_utf8 {
-            return Err(CaptureErrorKind::Damaged(LineError::NotUtf8));
-        }
-        if !is_last && let Some(shape) = scan(&self.text) {
-            self.put_in_order(shape.at, Mark::Other, shape.kind())?;
-            return Ok(Found::Canonical(shape));
-        }
-        let observation = decode_checked(&self.text).map_err(CaptureErrorKind::Damaged)?;
-        let mark = match observation.event {
-            Event::Start(_) => Mark::Start,
-            Event::End { reason } => Mark::End(reason),
-            _ => Mark::Other,
-        };
-        let (at, kind) = (observation.at, super::encode::kind_name(&observation.event));
-        // The last line may be canonical up to a body that is none: only what agrees is.
-        let shape = scan(&self.text).filter(|shape| shape.observation(&self.text) == observation);
-        self.put_in_order(at, mark, kind)?;
-        Ok(shape.map_or(Found::Other, Found::Canonical))
-    }
-
-    /// Checks the order of times and of `start`, lines, `end`; nothing changes if it is wrong.
-    fn put_in_order(
-        &mut self,
-        at: Timestamp,
-        mark: Mark,
-        kind: &'static str,
-    ) -> Result<(), CaptureErrorKind> {
-        let place = match (self.place, mark) {
-            (Place::Within, Mark::Start) => return Err(CaptureErrorKind::SecondStart),
-            (Place::AfterEnd(_), Mark::Other | Mark::End(_)) => return Err(CaptureErrorKind::AfterEnd(kind)),
-            // Without its damaged `start`, the rest of a capture can still be read.
-            // Once a damaged `start` was skipped, the rest of a capture can still be read.
-            (Place::BeforeStart, Mark::Other | Mark::End(_)) if self.skipped == 0 => {
-                return Err(CaptureErrorKind::NoStart(kind));
-            }
-            _ => mark.place(),
-        };
-        if let Some(before) = self.last_at.filter(|before| at < *before) {
-            return Err(CaptureErrorKind::Decreasing { at, before });
-        }
-        self.last_at = Some(at);
-        self.place = place;
-        Ok(())
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Mark {
-    Start,
-    End(EndReason),
-    Other,
-}
-
-impl Mark {
-    fn place(self) -> Place {
-        match self {
-            Mark::End(reason) => Place::AfterEnd(reason),
-            Mark::Start | Mark::Other => Place::Within,
-        }
-    }
-}
-
-impl<R> std::fmt::Debug for Reader<R> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reader")
-            .field("number", &self.number)
-            .field("place", &self.place)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Hashes what passes through, a whole buffer at a time: line by line would take twice as long.
-struct Hashing<R> {
-    inner: R,
-    hash: Option<digest::Context>,
-    /// How much of the present buffer is hashed already.
-    hashed: usize,
-}
-
-impl<R: BufRead> Hashing<R> {
-    fn new(inner: R, is_wanted: bool) -> Hashing<R> {
-        Hashing { inner, hash: is_wanted.then(|| digest::Context::new(&digest::SHA256)), hashed: 0 }
-    }
-}
-
-impl<R: BufRead> io::Read for Hashing<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let available = self.fill_buf()?;
-        let count = available.len().min(out.len());
-        out[..count].copy_from_slice(&available[..count]);
-        self.consume(count);
-        Ok(count)
-    }
-}
-
-impl<R: BufRead> BufRead for Hashing<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        let buffer = self.inner.fill_buf()?;
-        if let Some(hash) = &mut self.hash
-            && buffer.len() > self.hashed
-        {
-            hash.update(&buffer[self.hashed..]);
-            self.hashed = buffer.len();
-        }
-        Ok(buffer)
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.inner.consume(count);
-        self.hashed = self.hashed.saturating_sub(count);
+        self.blocks.sha256()
     }
 }
 
@@ -422,7 +135,10 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::decode_slow;
     use super::*;
+    use crate::model::EndReason;
+    use std::io;
 
     const START: &str = r#"{"kind":"start","at":"2025-12-19T14:30:00Z","capture":1,"tool":"t","contract":"","contract_sha256":"","feeds":{},"flags":{}}"#;
     const OPEN: &str = r#"{"kind":"ws_open","at":"2025-12-19T14:30:01Z","conn":0}"#;

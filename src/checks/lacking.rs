@@ -4,18 +4,6 @@
 use super::{Check, Judged, View};
 use crate::model::{Phase, Verdict};
 
-pub const SESSIONS_COVERED: Check = check(
-    "sessions-covered",
-    Phase::BeforeDeleting,
-    "enough full market sessions, each covered and clean by itself",
-    |_, _| lacking("sessions are not counted yet"),
-);
-pub const VALUES_PROVEN: Check = check(
-    "values-proven",
-    Phase::BeforeDeleting,
-    "every compared field that is not static was seen to change",
-    |_, _| lacking("changes of values are not counted yet"),
-);
 pub const SIGNED_OFF: Check = check(
     "signed-off",
     Phase::BeforeDeleting,

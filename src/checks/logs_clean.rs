@@ -1,6 +1,6 @@
 //! `logs-clean` and `prod-logs-clean`: nothing in the logs tells of a broken WebSocket.
 
-use super::{Check, Judged, View, failing, verdict};
+use super::{Check, Judged, View, failing, sessions_covered, verdict};
 use crate::model::{Class, Phase};
 
 pub const AFTER_ENABLING: Check = Check {
@@ -18,7 +18,13 @@ pub const BEFORE_DELETING: Check = Check {
     classes: &[Class::LogError],
     limit: |_| "no matching line".into(),
     rule: "no line of production's logs over those sessions matches [logs] errors",
-    judge: |view, check| judge(view, check, "sessions are not counted yet"),
+    judge: |view, check| {
+        judge(
+            view,
+            check,
+            &sessions_covered::lacking(&sessions_covered::seen(view), sessions_covered::required(view)),
+        )
+    },
 };
 
 /// `sessions`: what is lacking of the sessions that the logs have to cover.

@@ -6,14 +6,21 @@ use super::baseline;
 use super::console::Console;
 use super::exit::{Exit, WrongUse};
 use super::folder::{Place, run_name};
-use super::judging::{Judged, Judging, load_contract, narrow, read_contract};
+use super::judging::{Judged, Judging, TOOL, load_contract, narrow, read_contract};
 use super::results::RunReport;
-use crate::capture::{LineError, Reader, ReaderOptions, Tail, decode_slow};
+use crate::capture::sequence::look;
+use crate::capture::{Blocks, CaptureError, ReaderOptions, Sequence, Tail};
+use crate::checks::{Provenance, conclude};
 use crate::contract::Contract;
-use crate::model::{Event, Observation, Phase, Start, Timestamp};
-use crate::source::CaptureInput;
+use crate::engine::{Batch, Engine};
+use crate::model::{Event, Observation, Outcome, Phase, Start, Timestamp};
+use crate::source::ahead::{default_threads, read_ahead};
+use crate::source::open_capture;
 use anyhow::Context;
 use clap::Args;
+use std::collections::VecDeque;
+use std::io::BufRead;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,6 +51,9 @@ pub struct Arguments {
     /// Hold CPU and memory against this earlier run: its report, report folder or capture
     #[arg(long, value_name = "REPORT|CAPTURE")]
     baseline: Option<PathBuf>,
+    /// Threads to work with; how many changes nothing in the reports [default: as many as help]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
     #[command(flatten)]
     report: ReportArguments,
 }
@@ -59,6 +69,7 @@ pub struct Settings {
     pub phases: Vec<Phase>,
     pub skip_damaged: bool,
     pub baseline: Option<PathBuf>,
+    pub threads: NonZeroUsize,
     pub place: Place,
     pub format: Format,
 }
@@ -72,6 +83,7 @@ impl Arguments {
             phases: self.phases,
             skip_damaged: self.skip_damaged,
             baseline: self.baseline,
+            threads: self.threads.unwrap_or_else(default_threads),
             place: self.report.place(),
             format: self.report.format,
         }
@@ -80,7 +92,7 @@ impl Arguments {
 
 pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let first = Recording::open(&settings.captures[0], settings.skip_damaged)?;
-    let (mut contract, own) = contract(&settings, &first)?;
+    let (mut contract, own) = contract(settings.contract.as_deref(), &first)?;
     narrow(&mut contract, &settings.features)?;
     let contract = Arc::new(contract);
     let baseline = settings.baseline.as_ref().map(|path| baseline::load(path, &contract)).transpose()?;
@@ -110,13 +122,26 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
             return Err(WrongUse(message).into());
         }
         other_contract |= recording.contract_sha256.as_deref().is_some_and(|sha| sha != own);
-        let read = recording.fold(&mut judging)?;
+        let read = recording.fold(&mut judging.engine, settings.threads)?;
         ended = judging.engine.last_at();
         damaged += read.skipped;
         digests.push(read.sha256);
     }
     let judged = Judged { phases: &settings.phases, other_contract, damaged };
     judging.finish(digests, judged, settings.format, console)
+}
+
+/// What one capture proves in these phases, without a report of its own.
+pub fn judge(capture: &Path, given: Option<&Path>, phases: &[Phase]) -> anyhow::Result<Outcome> {
+    let recording = Recording::open(capture, false)?;
+    let (contract, own) = contract(given, &recording)?;
+    let other_contract = recording.contract_sha256.as_deref().is_some_and(|sha| sha != own);
+    recording.judge(Arc::new(contract), other_contract, phases)
+}
+
+/// The same by a contract that is known already.
+pub fn judge_by(capture: &Path, contract: Arc<Contract>) -> anyhow::Result<Outcome> {
+    Recording::open(capture, false)?.judge(contract, false, &[])
 }
 
 /// By its start; a capture that is torn in its first line has none.
@@ -129,8 +154,8 @@ fn name(first: &Recording, short: &str) -> String {
 
 /// The contract to judge by, and its digest: the one given, else the first capture's own, else the
 /// built-in one.
-fn contract(settings: &Settings, first: &Recording) -> anyhow::Result<(Contract, String)> {
-    let contract = match (&settings.contract, &first.start) {
+fn contract(given: Option<&Path>, first: &Recording) -> anyhow::Result<(Contract, String)> {
+    let contract = match (given, &first.start) {
         (Some(path), _) => load_contract(Some(path), false)?,
         (None, Some(start)) if !start.contract.is_empty() => {
             let name = format!("the contract in line 1 of {}", first.path.display());
@@ -152,7 +177,10 @@ fn contract(settings: &Settings, first: &Recording) -> anyhow::Result<(Contract,
 /// One capture, opened and its first line read.
 struct Recording {
     path: PathBuf,
-    reader: Reader<CaptureInput>,
+    blocks: Blocks<Box<dyn BufRead + Send>>,
+    /// What was read to find the start.
+    first: VecDeque<Batch>,
+    options: ReaderOptions,
     start: Option<Start>,
     began: Timestamp,
     contract_sha256: Option<String>,
@@ -167,41 +195,72 @@ struct Read {
 impl Recording {
     fn open(path: &Path, skip_damaged: bool) -> anyhow::Result<Recording> {
         let could_not = || format!("could not read {}", path.display());
-        let input = CaptureInput::open(path).with_context(could_not)?;
-        let mut reader = Reader::hashed_elsewhere(input, ReaderOptions { skip_damaged });
-        let started = reader.read_start().with_context(could_not)?;
+        let mut blocks = Blocks::new(open_capture(path).with_context(could_not)?);
+        let options = ReaderOptions { skip_damaged };
+        let mut first = VecDeque::new();
+        let started = find_start(&mut blocks, options, &mut first).with_context(could_not)?;
         let began = started.as_ref().map_or(Timestamp(0), |(at, _)| *at);
         let start = started.map(|(_, start)| start);
         let contract_sha256 = start.as_ref().map(|s| s.contract_sha256.clone()).filter(|s| !s.is_empty());
-        Ok(Recording { path: path.into(), reader, start, began, contract_sha256 })
+        Ok(Recording { path: path.into(), blocks, first, options, start, began, contract_sha256 })
     }
 
-    fn fold(mut self, judging: &mut Judging) -> anyhow::Result<Read> {
-        let could_not = || format!("could not read {}", self.path.display());
-        if let Some(start) = self.start {
-            let observation = Observation { at: self.began, event: Event::Start(Box::new(start)) };
-            // A start has no body to be damaged.
-            let _ = judging.engine.observe(&observation);
-        }
-        while let Some(line) = self.reader.next() {
-            let line = line.with_context(could_not)?;
-            if judging.engine.observe(&line.observation).is_ok() {
-                continue;
-            }
-            // Another writer may have put members behind the body.
-            let damage = match decode_slow(line.text) {
-                Ok(observation) if judging.engine.observe(&observation).is_ok() => continue,
-                Ok(_) => LineError::NotJson("its body is no JSON".into()),
-                Err(damage) => damage,
-            };
-            self.reader.damaged(damage).with_context(could_not)?;
-        }
+    fn judge(
+        self,
+        contract: Arc<Contract>,
+        other_contract: bool,
+        phases: &[Phase],
+    ) -> anyhow::Result<Outcome> {
+        let mut engine = Engine::new(contract, Box::new(|_| {}));
+        let read = self.fold(&mut engine, default_threads())?;
+        engine.finish();
+        let provenance = Provenance {
+            tool: TOOL.into(),
+            phases: phases.to_vec(),
+            capture_sha256: vec![read.sha256],
+            other_contract,
+            damaged: read.skipped,
+        };
+        Ok(conclude(&engine, provenance))
+    }
+
+    fn fold(mut self, engine: &mut Engine, threads: NonZeroUsize) -> anyhow::Result<Read> {
+        let mut sequence = Sequence::new(self.options);
+        let plan = Arc::clone(engine.plan());
+        let fold = |batch: &mut Batch| batch.fold(&mut sequence, engine);
+        read_ahead(&mut self.blocks, self.first, &plan, threads, fold)
+            .with_context(|| format!("could not read {}", self.path.display()))?;
         // Without its `end` the run was interrupted, whatever follows in another capture.
-        match self.reader.tail() {
-            Tail::Torn => judging.engine.end_of_torn_capture(),
-            _ => judging.engine.end_of_capture(),
+        match sequence.tail() {
+            Tail::Torn => engine.end_of_torn_capture(),
+            _ => engine.end_of_capture(),
         }
-        let sha256 = self.reader.input().sha256().unwrap_or_default().to_string();
-        Ok(Read { skipped: self.reader.skipped(), sha256 })
+        Ok(Read { skipped: sequence.skipped(), sha256: self.blocks.sha256() })
+    }
+}
+
+/// Looks for the `start`, which is the first line that counts, and keeps what was read for it in `first`.
+/// `None`: there is no such line, or its `start` is damaged and damage is skipped.
+fn find_start(
+    blocks: &mut Blocks<Box<dyn BufRead + Send>>,
+    options: ReaderOptions,
+    first: &mut VecDeque<Batch>,
+) -> Result<Option<(Timestamp, Start)>, CaptureError> {
+    let mut sequence = Sequence::new(options);
+    loop {
+        let mut batch = Batch::default();
+        if !blocks.fill(&mut batch.block) {
+            return Ok(None);
+        }
+        first.push_back(batch);
+        let block = &first[first.len() - 1].block;
+        for line in block.lines() {
+            let Some(looked) = look(&line) else { continue };
+            let Some(seen) = sequence.admit(line.number, line.is_last, looked)? else { continue };
+            return match seen.observation(line.text) {
+                Ok(Observation { at, event: Event::Start(start) }) => Ok(Some((at, *start))),
+                _ => Ok(None),
+            };
+        }
     }
 }

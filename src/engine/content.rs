@@ -45,7 +45,7 @@ impl Content {
         body: &str,
         params: &[(String, String)],
     ) {
-        let record = &extraction.records[index];
+        let record = extraction.record(index);
         self.text.clear();
         self.text.push_str(record.raw.raw(body));
         self.record_len = record.raw.len;
@@ -53,34 +53,37 @@ impl Content {
         self.row_columns = plan.row_columns.len() as u32;
         self.rows_kind = record.rows_kind;
         self.slots.clear();
-        let base = index * plan.columns.len();
-        let rebase = |slot: &Slot| Slot { start: slot.start.wrapping_sub(record.raw.start), ..*slot };
-        for (column, source) in plan.columns.iter().enumerate() {
-            let slot = match source {
-                ColumnSource::Walked => {
-                    let slot = &extraction.slots[base + column];
-                    if slot.kind == Kind::Absent { Slot::default() } else { rebase(slot) }
-                }
-                ColumnSource::Root(root) => self.append(extraction.roots[*root], body),
-                ColumnSource::Index => self.append(record.name, body),
-                ColumnSource::Param(name) => match params.iter().find(|(n, _)| n == name) {
-                    Some((_, raw)) => self.append_raw(raw),
-                    None => Slot::default(),
-                },
-                ColumnSource::Constant(raw) => self.append_raw(raw),
-                ColumnSource::Absent => Slot::default(),
-            };
-            self.slots.push(slot);
+        let rebase = |slot: &Slot| match slot.kind {
+            Kind::Absent => Slot::default(),
+            _ => Slot { start: slot.start.wrapping_sub(record.raw.start), ..*slot },
+        };
+        let columns = extraction.columns(record, plan);
+        if plan.outside {
+            for (source, slot) in plan.columns.iter().zip(columns) {
+                let slot = match source {
+                    ColumnSource::Walked => rebase(slot),
+                    ColumnSource::Root(root) => self.append(extraction.root(record, *root), body),
+                    ColumnSource::Index => self.append(record.name, body),
+                    ColumnSource::Param(name) => match params.iter().find(|(n, _)| n == name) {
+                        Some((_, raw)) => self.append_raw(raw),
+                        None => Slot::default(),
+                    },
+                    ColumnSource::Constant(raw) => self.append_raw(raw),
+                    ColumnSource::Absent => Slot::default(),
+                };
+                self.slots.push(slot);
+            }
+        } else {
+            self.slots.extend(columns.iter().map(rebase));
         }
-        for row in record.rows.0..record.rows.1 {
-            let base = row as usize * plan.row_columns.len();
-            for (column, source) in plan.row_columns.iter().enumerate() {
+        if self.row_columns == 0 {
+            return;
+        }
+        for row in extraction.rows(record).chunks_exact(plan.row_columns.len()) {
+            for (source, slot) in plan.row_columns.iter().zip(row) {
                 let slot = match source {
                     ColumnSource::Constant(raw) => self.append_raw(raw),
-                    _ => match &extraction.row_slots[base + column] {
-                        slot if slot.kind == Kind::Absent => Slot::default(),
-                        slot => rebase(slot),
-                    },
+                    _ => rebase(slot),
                 };
                 self.slots.push(slot);
             }

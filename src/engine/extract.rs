@@ -2,34 +2,79 @@
 //!
 //! Pure function of plan and text, so bodies may be extracted on any thread and in any order.
 
-use super::plan::{Plan, Role, Route, SidePlan};
+use super::plan::{Node, Plan, Role, Route, SidePlan};
 use crate::model::json::{Kind, MAX_DEPTH, NotJson, Scanner, Slot, scalar};
+use crate::model::{Event, Payload};
+use std::ops::Range;
 
-/// What a walk found. Reused from body to body; offsets refer to the body's text.
+/// What walks found, body after body; cleared and used again. Offsets refer to the text of each body.
 #[derive(Debug, Default)]
 pub struct Extraction {
-    /// `columns` slots per record.
-    pub slots: Vec<Slot>,
-    pub records: Vec<RecordSpan>,
-    /// `row_columns` slots per row.
-    pub row_slots: Vec<Slot>,
-    pub roots: Vec<Slot>,
-    /// Members nobody declared, in records and rows.
-    pub unknown: Vec<Unknown>,
-    pub fault: Option<Fault>,
+    slots: Vec<Slot>,
+    records: Vec<RecordSpan>,
+    row_slots: Vec<Slot>,
+    roots: Vec<Slot>,
+    unknown: Vec<Unknown>,
+    /// Which member followed which when they were last seen: a server keeps its order. Says where to look
+    /// first, never what is found.
+    followers: Vec<u32>,
 }
 
+/// One record of a body, and where in the extraction its parts stand.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordSpan {
     pub raw: Slot,
     /// What stood where rows are declared.
     pub rows_kind: Kind,
-    /// Rows in order: indexes of rows, not of slots.
-    pub rows: (u32, u32),
-    /// Into `Extraction::unknown`.
-    pub unknown: (u32, u32),
     /// The member name under which the record stood (quotes included), for `index`.
     pub name: Slot,
+    slots: u32,
+    roots: u32,
+    rows: (u32, u32),
+    unknown: (u32, u32),
+}
+
+/// One body in an extraction.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Body {
+    /// For `Extraction::record`.
+    pub records: Range<usize>,
+    pub fault: Option<Fault>,
+}
+
+impl Extraction {
+    /// Forgets all bodies, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.slots.clear();
+        self.records.clear();
+        self.row_slots.clear();
+        self.roots.clear();
+        self.unknown.clear();
+    }
+
+    pub fn record(&self, index: usize) -> &RecordSpan {
+        &self.records[index]
+    }
+
+    /// The record's columns; of those that are not walked nothing is told.
+    pub fn columns(&self, record: &RecordSpan, plan: &SidePlan) -> &[Slot] {
+        &self.slots[record.slots as usize..][..plan.columns.len()]
+    }
+
+    /// The columns of the record's rows, row after row.
+    pub fn rows(&self, record: &RecordSpan) -> &[Slot] {
+        &self.row_slots[record.rows.0 as usize..record.rows.1 as usize]
+    }
+
+    /// What the n-th pointer from the body's root found.
+    pub fn root(&self, record: &RecordSpan, n: usize) -> Slot {
+        self.roots[record.roots as usize + n]
+    }
+
+    /// Members nobody declared, in the record and its rows.
+    pub fn unknown(&self, record: &RecordSpan) -> &[Unknown] {
+        &self.unknown[record.unknown.0 as usize..record.unknown.1 as usize]
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,16 +110,48 @@ impl Fault {
 
 /// Where a frame belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Routed<'p> {
+pub enum Routed {
     Ignored,
     NoType,
     Unknown(String),
-    Features(&'p [usize]),
+    /// A group of the plan's.
+    Features(usize),
+}
+
+/// What an observation's body holds, read before it is judged.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Of a frame with JSON.
+    pub routed: Option<Routed>,
+    /// For the feature of an answer, or the first one that a frame leads to.
+    pub body: Body,
+}
+
+/// Reads an observation's body into `out`; one without JSON has nothing to read.
+pub fn read(plan: &Plan, event: &Event<'_>, out: &mut Extraction) -> Result<Reading, NotJson> {
+    match event {
+        Event::Ws { payload: Payload::Json { text, .. }, .. } => {
+            let routed = route(plan, text)?;
+            let body = match routed {
+                Routed::Features(group) => extract(&plan.features[plan.group(group)[0]].ws, text, out)?,
+                _ => Body::default(),
+            };
+            Ok(Reading { routed: Some(routed), body })
+        }
+        Event::Rest { payload: Payload::Json { text, .. }, feature, .. } => {
+            let body = match plan.feature(feature) {
+                Some(i) => extract(&plan.features[i].rest, text, out)?,
+                None => whole(text).map(|()| Body::default())?,
+            };
+            Ok(Reading { routed: None, body })
+        }
+        _ => Ok(Reading::default()),
+    }
 }
 
 /// Finds a frame's type and what it leads to; a frame that leads nowhere is still read whole, so
 /// that damage shows.
-pub fn route<'p>(plan: &'p Plan, text: &str) -> Result<Routed<'p>, NotJson> {
+fn route(plan: &Plan, text: &str) -> Result<Routed, NotJson> {
     let mut scanner = Scanner::new(text);
     let slot = find(&mut scanner, &plan.type_at)?;
     let routed = match slot.kind {
@@ -82,7 +159,7 @@ pub fn route<'p>(plan: &'p Plan, text: &str) -> Result<Routed<'p>, NotJson> {
         _ => {
             let kind = slot.scalar(text);
             match plan.route.get(kind.as_ref()) {
-                Some(Route::Features(list)) => return Ok(Routed::Features(list)),
+                Some(Route::Features(group)) => return Ok(Routed::Features(*group)),
                 Some(Route::Ignored) => Routed::Ignored,
                 None => Routed::Unknown(kind.into_owned()),
             }
@@ -92,7 +169,7 @@ pub fn route<'p>(plan: &'p Plan, text: &str) -> Result<Routed<'p>, NotJson> {
 }
 
 /// Reads a text whole for its syntax alone.
-pub fn whole(text: &str) -> Result<(), NotJson> {
+fn whole(text: &str) -> Result<(), NotJson> {
     let mut scanner = Scanner::new(text);
     scanner.value()?;
     if scanner.at_end() { Ok(()) } else { Err(NotJson { offset: scanner.position() }) }
@@ -121,28 +198,30 @@ fn unescaped(name: &str) -> String {
     scalar(&format!("\"{name}\"")).into_owned()
 }
 
-/// Walks a body along one side's plan.
-pub fn extract(plan: &SidePlan, text: &str, out: &mut Extraction) -> Result<(), NotJson> {
-    out.slots.clear();
-    out.records.clear();
-    out.row_slots.clear();
-    out.roots.clear();
-    out.roots.resize(plan.roots, Slot::default());
-    out.unknown.clear();
-    out.fault = None;
-    let mut walk =
-        Walk { plan, scanner: Scanner::new(text), text, out, names: Vec::new(), found: false, rows: 0 };
+/// Walks a body along one side's plan, and adds what it finds.
+pub fn extract(plan: &SidePlan, text: &str, out: &mut Extraction) -> Result<Body, NotJson> {
+    let (first, roots) = (out.records.len(), out.roots.len());
+    out.roots.resize(roots + plan.roots, Slot::default());
+    let mut walk = Walk {
+        plan,
+        scanner: Scanner::new(text),
+        text,
+        out,
+        names: Vec::new(),
+        found: false,
+        roots,
+        fault: None,
+    };
     walk.node(plan.root, Level::Root)?;
     if !walk.scanner.at_end() {
         return Err(NotJson { offset: walk.scanner.position() });
     }
-    let (found, deepest) = (walk.found, walk.scanner.deepest());
-    if deepest > MAX_DEPTH {
-        out.fault = Some(Fault::TooDeep);
-    } else if !found {
-        out.fault.get_or_insert(Fault::NoRecords);
-    }
-    Ok(())
+    let fault = match walk.fault {
+        _ if walk.scanner.deepest() > MAX_DEPTH => Some(Fault::TooDeep),
+        None if !walk.found => Some(Fault::NoRecords),
+        fault => fault,
+    };
+    Ok(Body { records: first..out.records.len(), fault })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,7 +239,9 @@ struct Walk<'w> {
     /// Undeclared names of the objects that are open, innermost last.
     names: Vec<(u32, u32)>,
     found: bool,
-    rows: u32,
+    /// Where this body's roots begin.
+    roots: usize,
+    fault: Option<Fault>,
 }
 
 impl Walk<'_> {
@@ -191,7 +272,7 @@ impl Walk<'_> {
     fn capture(&mut self, column: usize, level: Level, slot: Slot) {
         let (slots, width) = match level {
             Level::Root => {
-                self.out.roots[column] = slot;
+                self.out.roots[self.roots + column] = slot;
                 return;
             }
             Level::Record => (&mut self.out.slots, self.plan.columns.len()),
@@ -213,33 +294,33 @@ impl Walk<'_> {
     /// Walks an object's members: declared ones on, others over.
     fn members(&mut self, node: usize, level: Level) -> Result<(), NotJson> {
         let plan = self.plan;
-        let children = &plan.nodes[node].children;
+        let at = &plan.nodes[node];
         let names_before = self.names.len();
         let mut seen = 0_u64;
-        let mut next = 0;
+        // The place of the last declared member, counted from 1; 0 before the first.
+        let mut last = 0;
         let mut first = true;
         self.scanner.enter();
-        while let Some((name, escaped)) = self.scanner.member(&mut first)? {
-            // Servers keep their order, so the member after the last one is tried first.
-            let found = if escaped {
-                let name = unescaped(name);
-                children.iter().position(|(n, _)| **n == *name)
-            } else if children.get(next).is_some_and(|(n, _)| **n == *name) {
-                Some(next)
-            } else {
-                children.iter().position(|(n, _)| **n == *name)
+        loop {
+            let expected = self.follower(at, last);
+            let found = match at.spelled.get(expected) {
+                Some(Some(name)) if self.scanner.expect_member(name, &mut first) => Ok(expected),
+                _ => match self.scanner.member(&mut first)? {
+                    None => break,
+                    Some((name, escaped)) => self.child(at, last, name, escaped).ok_or(name),
+                },
             };
             match found {
-                Some(child) => {
-                    next = child + 1;
+                Ok(child) => {
+                    last = child + 1;
                     let bit = 1_u64.checked_shl(child as u32).unwrap_or(0);
                     if seen & bit != 0 {
-                        self.out.fault.get_or_insert_with(|| Fault::Duplicate(children[child].0.to_string()));
+                        self.fault.get_or_insert_with(|| Fault::Duplicate(at.children[child].0.to_string()));
                         self.scanner.value()?;
                         continue;
                     }
                     seen |= bit;
-                    let node = children[child].1;
+                    let node = at.children[child].1;
                     match plan.nodes[node].leaf {
                         // Most members: a value, and nothing to walk in it.
                         Some(column) => {
@@ -249,7 +330,7 @@ impl Walk<'_> {
                         None => self.node(node, level)?,
                     }
                 }
-                None => {
+                Err(name) => {
                     let start = name.as_ptr() as usize - self.text.as_ptr() as usize;
                     self.names.push((start as u32, name.len() as u32));
                     if level != Level::Root {
@@ -265,6 +346,31 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Which child stood after the last one when it was last met; at first, the contract's next.
+    #[inline]
+    fn follower(&mut self, at: &Node, last: usize) -> usize {
+        match self.out.followers.get(at.followers + last) {
+            Some(&known) if known > 0 => known as usize - 1,
+            _ => last,
+        }
+    }
+
+    /// The child of this name, remembered as the one that follows the last.
+    fn child(&mut self, at: &Node, last: usize, name: &str, escaped: bool) -> Option<usize> {
+        let child = if escaped {
+            let name = unescaped(name);
+            at.children.iter().position(|(n, _)| **n == *name)
+        } else {
+            at.children.iter().position(|(n, _)| **n == *name)
+        }?;
+        let place = at.followers + last;
+        if self.out.followers.len() <= place {
+            self.out.followers.resize(place + 1, 0);
+        }
+        self.out.followers[place] = child as u32 + 1;
+        Some(child)
+    }
+
     /// Looks for a name that stands twice among the undeclared ones of the object just closed.
     fn find_duplicate(&mut self, from: usize) {
         if self.names.len() > from + 1 {
@@ -274,7 +380,7 @@ impl Walk<'_> {
             names.sort_unstable_by(|a, b| name(a).cmp(name(b)));
             if let Some(pair) = names.windows(2).find(|pair| name(&pair[0]) == name(&pair[1])) {
                 let twice = name(&pair[0]).to_string();
-                self.out.fault.get_or_insert(Fault::Duplicate(twice));
+                self.fault.get_or_insert(Fault::Duplicate(twice));
             }
         }
         self.names.truncate(from);
@@ -326,21 +432,23 @@ impl Walk<'_> {
     fn record(&mut self, name: Slot) -> Result<(), NotJson> {
         if self.scanner.peek() != Kind::Object {
             self.scanner.value()?;
-            self.out.fault.get_or_insert(Fault::NoObject);
+            self.fault.get_or_insert(Fault::NoObject);
             return Ok(());
         }
         let plan = self.plan;
         let start = self.scanner.position();
-        self.out.slots.resize(self.out.slots.len() + plan.columns.len(), Slot::default());
-        let (rows, unknown) = (self.rows, self.out.unknown.len() as u32);
+        let slots = self.out.slots.len();
+        self.out.slots.resize(slots + plan.columns.len(), Slot::default());
+        let (rows, unknown) = (self.out.row_slots.len() as u32, self.out.unknown.len() as u32);
         let index = self.out.records.len();
-        let raw = Slot { start: start as u32, len: 0, kind: Kind::Object };
         let span = RecordSpan {
-            raw,
+            raw: Slot { start: start as u32, len: 0, kind: Kind::Object },
             rows_kind: Kind::Absent,
+            name,
+            slots: slots as u32,
+            roots: self.roots as u32,
             rows: (rows, rows),
             unknown: (unknown, unknown),
-            name,
         };
         self.out.records.push(span);
         self.members(plan.record, Level::Record)?;
@@ -363,13 +471,12 @@ impl Walk<'_> {
                     continue;
                 }
                 self.out.row_slots.resize(self.out.row_slots.len() + plan.row_columns.len(), Slot::default());
-                self.rows += 1;
                 self.members(plan.row, Level::Row)?;
             }
         } else {
             self.scanner.value()?;
         }
-        let rows = self.rows;
+        let rows = self.out.row_slots.len() as u32;
         if let Some(record) = self.out.records.last_mut() {
             record.rows_kind = seen;
             record.rows.1 = rows;

@@ -2,7 +2,9 @@
 //! are columns. It knows where values stand, not what they mean.
 
 use crate::contract::{Contract, Feature, Field, Pointer, Source};
+use crate::model::json::MemberName;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Columns of a record follow the contract's fields, columns of a row its row fields.
 pub type Column = usize;
@@ -13,14 +15,18 @@ pub struct Plan {
     pub features: Vec<FeaturePlan>,
     pub type_at: Vec<String>,
     pub route: BTreeMap<String, Route>,
+    /// Names of the features, in the contract's order.
+    names: Vec<Arc<str>>,
+    /// Indexes into `features` of those that read one message type.
+    groups: Vec<Vec<usize>>,
 }
 
 /// What a message type leads to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
     Ignored,
-    /// Indexes into `Plan::features`.
-    Features(Vec<usize>),
+    /// A group of features.
+    Features(usize),
 }
 
 #[derive(Debug)]
@@ -73,6 +79,10 @@ pub struct Node {
     pub leaf: Option<usize>,
     /// The path from the record (or row) to here, for naming members nobody declared.
     pub path: String,
+    /// The children's names as most texts write them.
+    pub spelled: Vec<Option<MemberName>>,
+    /// Where a reader keeps which child followed which: one place for the first, and one after each child.
+    pub followers: usize,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -87,18 +97,48 @@ impl Plan {
     pub fn compile(contract: &Contract) -> Plan {
         let type_at = contract.ws.type_at.0.clone();
         let mut route = BTreeMap::new();
+        let mut groups: Vec<Vec<usize>> = Vec::new();
         for kind in &contract.ws.ignore_types {
             route.insert(kind.clone(), Route::Ignored);
         }
         for (i, feature) in contract.features.iter().enumerate() {
-            match route.entry(feature.ws.kind.clone()).or_insert_with(|| Route::Features(Vec::new())) {
-                Route::Features(list) => list.push(i),
+            match route.get(&feature.ws.kind) {
+                Some(Route::Features(group)) => groups[*group].push(i),
                 // A declared feature wins over an ignored type of the same name.
-                other => *other = Route::Features(vec![i]),
+                _ => {
+                    route.insert(feature.ws.kind.clone(), Route::Features(groups.len()));
+                    groups.push(vec![i]);
+                }
             }
         }
-        let features = contract.features.iter().map(|f| FeaturePlan::compile(f, &type_at)).collect();
-        Plan { features, type_at, route }
+        let mut features: Vec<FeaturePlan> =
+            contract.features.iter().map(|f| FeaturePlan::compile(f, &type_at)).collect();
+        let mut followers = 0;
+        for side in features.iter_mut().flat_map(|f| [&mut f.rest, &mut f.ws]) {
+            side.place_followers(&mut followers);
+        }
+        let names = contract.features.iter().map(|f| f.name.clone()).collect();
+        Plan { features, type_at, route, names, groups }
+    }
+
+    /// The features of a group: indexes into `features`.
+    pub fn group(&self, group: usize) -> &[usize] {
+        &self.groups[group]
+    }
+
+    /// The feature of this name.
+    pub fn feature(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|n| **n == *name)
+    }
+}
+
+impl SidePlan {
+    fn place_followers(&mut self, next: &mut usize) {
+        for node in &mut self.nodes {
+            node.followers = *next;
+            *next += node.children.len() + 1;
+            node.spelled = node.children.iter().map(|(name, _)| MemberName::new(name)).collect();
+        }
     }
 }
 

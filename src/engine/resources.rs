@@ -179,7 +179,7 @@ impl Resources {
             draft.field = quantity.name().into();
             draft.delta = shift.map(|s| percent(s.shift)).unwrap_or_default();
             draft.detail = reasons.into_iter().flatten().collect::<Vec<_>>().join("; ");
-            ledger.add_shared(draft, &features);
+            ledger.add_shared(draft, &features, last);
         }
     }
 

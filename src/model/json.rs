@@ -214,6 +214,32 @@ impl<'t> Scanner<'t> {
         Ok(Some((name, escaped)))
     }
 
+    /// Steps over the next member's name and colon if they are letter by letter this one, with at most one
+    /// space before; else nothing is changed, and `member` tells what stands there.
+    #[inline]
+    pub fn expect_member(&mut self, name: &MemberName, first: &mut bool) -> bool {
+        let mut at = self.pos;
+        if !*first {
+            if self.bytes.get(at) != Some(&b',') {
+                return false;
+            }
+            at += 1;
+        }
+        at += usize::from(self.bytes.get(at) == Some(&b' '));
+        let Some(head) = self.bytes.get(at..).and_then(|b| b.first_chunk::<HEAD>()) else { return false };
+        if (u128::from_le_bytes(*head) ^ name.head) & name.mask != 0 {
+            return false;
+        }
+        if name.text.len() > HEAD
+            && self.bytes.get(at + HEAD..at + name.text.len()) != Some(&name.text[HEAD..])
+        {
+            return false;
+        }
+        *first = false;
+        self.pos = at + name.text.len();
+        true
+    }
+
     /// Whether another element follows, with the scanner left before it; false after the closing bracket.
     #[inline]
     pub fn element(&mut self, first: &mut bool) -> Result<bool, NotJson> {
@@ -287,6 +313,15 @@ impl<'t> Scanner<'t> {
         if self.bytes[self.pos] == b'-' {
             self.pos += 1;
         }
+        if let Some(len) = self.bytes[self.pos..].first_chunk().and_then(short_number) {
+            self.pos += len;
+            return Ok(());
+        }
+        self.long_number()
+    }
+
+    /// Steps over what may be any number, after its sign.
+    fn long_number(&mut self) -> Result<(), NotJson> {
         match self.bytes.get(self.pos) {
             Some(b'0') => self.pos += 1,
             _ => self.digits()?,
@@ -346,6 +381,59 @@ impl<'t> Scanner<'t> {
                 }
             }
         }
+    }
+}
+
+/// Bytes of a member's name that are compared at once.
+const HEAD: usize = 16;
+
+/// A member's name as most texts write it, quotes and colon included, ready to be looked for.
+#[derive(Debug, Clone)]
+pub struct MemberName {
+    text: Box<[u8]>,
+    head: u128,
+    /// The bits of the head that count.
+    mask: u128,
+}
+
+impl MemberName {
+    /// `None` for a name that is written with escapes.
+    pub fn new(name: &str) -> Option<MemberName> {
+        let text = format!("\"{name}\":").into_bytes();
+        if name.bytes().any(|b| matches!(b, b'"' | b'\\' | 0..0x20)) {
+            return None;
+        }
+        let (mut head, mut mask) = ([0; HEAD], [0; HEAD]);
+        for (i, byte) in text.iter().take(HEAD).enumerate() {
+            (head[i], mask[i]) = (*byte, 0xff);
+        }
+        let (head, mask) = (u128::from_le_bytes(head), u128::from_le_bytes(mask));
+        Some(MemberName { text: text.into(), head, mask })
+    }
+}
+
+/// The length of a number without sign and exponent that ends within these bytes; `None`: look closer.
+#[inline]
+fn short_number(chunk: &[u8; 16]) -> Option<usize> {
+    const ONES: u128 = u128::MAX / 0xff;
+    let digits = u128::from_le_bytes(*chunk) ^ (ONES * 0x30);
+    // The high bit of each byte that is no digit: 10 and more carry into it.
+    let others = (((digits & (ONES * 0x7f)) + ONES * 0x76) | digits) & (ONES * 0x80);
+    let whole = (others.trailing_zeros() / 8) as usize;
+    if whole == 0 || (chunk[0] == b'0' && whole > 1) {
+        return None;
+    }
+    let mut end = whole;
+    if chunk.get(whole) == Some(&b'.') {
+        end = ((others & (others - 1)).trailing_zeros() / 8) as usize;
+        if end == whole + 1 {
+            return None;
+        }
+    }
+    // At the end of the bytes the number may go on.
+    match chunk.get(end)? {
+        b'e' | b'E' => None,
+        _ => Some(end),
     }
 }
 
@@ -465,6 +553,65 @@ mod tests {
         fn agrees_with_serde_json(text in r#"[\[\]{}:,"0-9eE+\-. a-ctrufalsn\\/]{0,24}"#) {
             let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
             prop_assert_eq!(is_json(&text), theirs, "{}", text);
+        }
+
+        #[test]
+        fn short_numbers_agree_with_serde_json(
+            text in r"(0|[1-9][0-9]{0,20}|[0-9]{1,3})(\.[0-9]{0,18})?([eE][+-]?[0-9]{0,3})?(\.|[a-f])?",
+            sign in "-?",
+            tail in r"[,\]} ]{1,24}",
+        ) {
+            let number = format!("{sign}{text}");
+            let theirs = serde_json::from_str::<serde_json::Number>(&number).is_ok()
+                // Beyond a double is beyond serde_json, and none of the scanner's business.
+                || (text.contains(['e', 'E']) && serde_json::from_str::<&serde_json::value::RawValue>(&number).is_ok());
+            let ours = |text: &str| {
+                let mut scanner = Scanner::new(text);
+                scanner.value().is_ok_and(|slot| slot.len as usize == number.len())
+            };
+            prop_assert_eq!(ours(&number), theirs, "{}", number);
+            prop_assert_eq!(ours(&format!("{number}{tail}")), theirs, "{}{}", number, tail);
+        }
+
+        #[test]
+        fn an_expected_member_is_what_a_walk_finds(
+            name in r#"[a-c_ "\\é]{0,20}"#,
+            other in "[a-c_]{0,20}",
+            gap in r" {0,2}",
+            first in any::<bool>(),
+            same in any::<bool>(),
+            tail in "[0-9]{1,20}",
+        ) {
+            let shown = if same { serde_json::to_string(&name) } else { serde_json::to_string(&other) }.unwrap();
+            let before = if first { "{" } else { "{\"x\":0," };
+            let text = format!("{before}{gap}{shown}:{tail}}}");
+            let walk = || {
+                let mut scanner = Scanner::new(&text);
+                let mut first = true;
+                scanner.peek();
+                scanner.enter();
+                if before.len() > 1 {
+                    scanner.member(&mut first).unwrap();
+                    scanner.value().unwrap();
+                }
+                (scanner, first)
+            };
+            let (mut slow, mut slow_first) = walk();
+            let (found, escaped) = slow.member(&mut slow_first).unwrap().unwrap();
+            if let Some(wanted) = MemberName::new(&name) {
+                let (mut fast, mut fast_first) = walk();
+                let (at, was_first) = (fast.position(), fast_first);
+                if fast.expect_member(&wanted, &mut fast_first) {
+                    prop_assert_eq!(found, name.as_str());
+                    prop_assert_eq!((fast.position(), fast_first), (slow.position(), slow_first));
+                } else {
+                    prop_assert_eq!((fast.position(), fast_first), (at, was_first));
+                    // Only spaces and the end of the text stand between.
+                    prop_assert!(found != name || gap.len() > 1 || text.len() - at < 2 * HEAD, "{}", text);
+                }
+            } else {
+                prop_assert!(escaped || !same);
+            }
         }
 
         #[test]
