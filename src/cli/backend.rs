@@ -6,24 +6,22 @@ use crate::source::{BackendTargets, LogTarget, MetricsTarget, ProcessTarget, Tap
 use clap::Args;
 use std::path::PathBuf;
 
-const BACKEND: &str = "Backend";
+/// Under this heading help lists what is watched beside the feeds.
+pub const BACKEND: &str = "Backend";
 
 #[derive(Debug, Clone, Default, PartialEq, Args)]
-#[command(next_help_heading = BACKEND)]
 pub struct BackendArguments {
-    /// Sample a process of this machine, all of a name as one (repeatable): NAME, PID, LABEL=NAME or LABEL=PID
-    #[arg(long = "process", value_name = "NAME|PID", value_parser = process)]
+    /// Sample a process, all of one name together: NAME, PID, LABEL=PID (repeatable)
+    #[arg(long = "process", value_name = "NAME|PID", value_parser = process, help_heading = BACKEND)]
     pub processes: Vec<ProcessTarget>,
-    /// Sample process_cpu_seconds_total and process_resident_memory_bytes of a metrics page (repeatable):
-    /// URL or LABEL=URL
-    #[arg(long = "metrics", value_name = "URL", value_parser = metrics)]
+    /// Sample the process behind a Prometheus page: URL or LABEL=URL (repeatable)
+    #[arg(long = "metrics", value_name = "URL", value_parser = metrics, help_heading = BACKEND)]
     pub metrics: Vec<MetricsTarget>,
-    /// Follow a log, through rotation, beside those of the contract's [logs] sources (repeatable)
-    #[arg(long = "log", value_name = "NAME=PATH", value_parser = log)]
+    /// Follow a log, beside those of the contract's [logs] sources (repeatable)
+    #[arg(long = "log", value_name = "NAME=PATH", value_parser = log, help_heading = BACKEND)]
     pub logs: Vec<LogTarget>,
-    /// Listen between frontend and backend, pass everything on (HTTP and WebSocket, unencrypted) and
-    /// record what the frontend asks for (repeatable)
-    #[arg(long = "tap", value_name = "ADDRESS=URL", value_parser = tap)]
+    /// Listen here, pass everything on to there, record what the frontend asks for (repeatable)
+    #[arg(long = "tap", value_name = "ADDRESS=URL", value_parser = tap, help_heading = BACKEND)]
     pub taps: Vec<TapTarget>,
 }
 
