@@ -25,6 +25,7 @@ pub mod init;
 pub mod plan;
 pub mod replay;
 pub mod serve;
+pub mod session;
 pub mod simulate;
 pub mod tap;
 pub mod watch;

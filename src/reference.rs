@@ -17,7 +17,7 @@ pub mod world;
 pub use fault::{Fault, FaultError};
 pub use feature::Feature;
 pub use network::{Latency, Network};
-pub use origin::{Origin, Sent};
+pub use origin::{Answer, Departure, Lane, Origin, Sent};
 pub use simulate::{Poll, Simulation, SimulationOptions};
 pub use truth::TruthEntry;
 pub use world::{World, WorldOptions};

@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -25,7 +26,7 @@ struct Running {
     address: SocketAddr,
     truth: mpsc::Receiver<TruthEntry>,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Vec<String>>,
 }
 
 impl Running {
@@ -61,10 +62,12 @@ impl Running {
         Ok(socket)
     }
 
-    async fn end(self) {
+    /// Stops it; what it says of its faults.
+    async fn end(self) -> Vec<String> {
         self.stop.send(()).unwrap();
-        within(self.task).await.unwrap();
+        let remarks = within(self.task).await.unwrap();
         assert!(TcpStream::connect(self.address).await.is_err());
+        remarks
     }
 }
 
@@ -180,6 +183,142 @@ async fn a_drop_with_a_code_says_so() {
         }
     }
     server.end().await;
+}
+
+/// What a client sees at last.
+async fn last_of(socket: &mut WebSocketStream<TcpStream>) -> Result<Option<u16>, Error> {
+    loop {
+        match within(socket.next()).await {
+            Some(Ok(Message::Close(frame))) => return Ok(frame.map(|frame| frame.code.into())),
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Err(error),
+            None => return Err(Error::ConnectionClosed),
+        }
+    }
+}
+
+#[tokio::test]
+async fn connections_end_by_code_by_reset_and_without_a_word() {
+    for (fault, code) in [("code=1001", Some(1001)), ("code=1012", Some(1012)), ("code=1006", None)] {
+        let server = Running::start(100.0, &[&format!("connection_drop:every=20,{fault}")]).await;
+        let mut socket = server.connect().await.unwrap();
+        match (last_of(&mut socket).await, code) {
+            (Ok(seen), Some(_)) => assert_eq!(seen, code),
+            // What a client reports as 1006.
+            (Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)), None) => {}
+            (other, _) => panic!("{fault}: {other:?}"),
+        }
+        server.end().await;
+    }
+    let server = Running::start(100.0, &["abrupt_reset:every=20"]).await;
+    let mut socket = server.connect().await.unwrap();
+    match last_of(&mut socket).await {
+        Err(Error::Io(error)) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(server.truth.recv_timeout(LIMIT).unwrap().class, Class::ConnectionDrop);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn frames_come_in_binary_as_garbage_and_too_big() {
+    let faults = ["binary_frame:every=3", "garbage_frame:every=5", "garbage_binary:every=7"];
+    let server = Running::start(100.0, &faults).await;
+    let mut socket = server.connect().await.unwrap();
+    let (mut binary, mut text_garbage, mut binary_garbage) = (0, 0, 0);
+    while binary == 0 || text_garbage == 0 || binary_garbage == 0 {
+        match within(socket.next()).await.unwrap().unwrap() {
+            Message::Binary(bytes) if serde_json::from_slice::<Value>(&bytes).is_ok() => binary += 1,
+            Message::Binary(_) => binary_garbage += 1,
+            Message::Text(text) if serde_json::from_str::<Value>(&text).is_err() => text_garbage += 1,
+            _ => {}
+        }
+    }
+    server.end().await;
+
+    let server = Running::start(100.0, &["oversize_frame:every=20"]).await;
+    let mut socket = server.connect().await.unwrap();
+    let size = loop {
+        match within(socket.next()).await.unwrap().unwrap() {
+            Message::Text(text) if text.len() > 100_000 => break text.len(),
+            _ => {}
+        }
+    };
+    // A byte over the built-in contract's limit; a client without one goes on.
+    assert_eq!(size, (4 << 20) + 1);
+    next_json(&mut socket).await;
+    assert_eq!(server.truth.recv_timeout(LIMIT).unwrap().class, Class::Malformed);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_half_open_socket_says_nothing_and_does_not_end() {
+    let server = Running::start(100.0, &["half_open:every=20"]).await;
+    let mut socket = server.connect().await.unwrap();
+    while server.truth.try_recv().is_err() {
+        let _ = tokio::time::timeout(Duration::from_millis(20), socket.next()).await;
+    }
+    // What was on its way may still come; no end does, and a close frame finds no answer.
+    while let Ok(message) = tokio::time::timeout(Duration::from_millis(300), socket.next()).await {
+        assert!(!message.unwrap().unwrap().is_close());
+    }
+    let _ = socket.send(Message::Close(None)).await;
+    assert!(tokio::time::timeout(Duration::from_millis(300), socket.next()).await.is_err());
+    server.end().await;
+}
+
+#[tokio::test]
+async fn history_is_told_again_to_whoever_comes_back() {
+    let server = Running::start(100.0, &["replayed_history:feature=positions,at=60s"]).await;
+    let mut socket = server.connect().await.unwrap();
+    assert!(last_of(&mut socket).await.is_err());
+    let mut socket = server.connect().await.unwrap();
+    let mut times = Vec::new();
+    while times.len() < 6 {
+        let message = next_json(&mut socket).await;
+        assert_eq!(message["type"], "positions");
+        times.push(message["data"]["timestamp"].as_str().unwrap().to_owned());
+    }
+    let entered: Vec<TruthEntry> = server.truth.try_iter().filter(|t| t.class == Class::OutOfOrder).collect();
+    let entered: Vec<String> = entered.iter().map(|entry| entry.event_time.unwrap().to_string()).collect();
+    assert_eq!(entered, times);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn rest_is_limited_slow_and_hangs() {
+    let faults =
+        ["rate_limited:feature=positions,at=0s,for=9h", "hanging_rest:feature=intraday_bar,at=0s,for=9h"];
+    let slow = "slow_rest:feature=account_balance,at=0s,for=9h,by=4s";
+    let server = Running::start(10.0, &[faults[0], faults[1], slow]).await;
+    let text = "GET /api/positions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    within(stream.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+    assert!(answer.to_lowercase().contains("\r\nretry-after: 5\r\n"), "{answer}");
+
+    // Four of the world's seconds at ten times the speed.
+    let began = std::time::Instant::now();
+    assert_eq!(server.get("/api/balances").await.0, 200);
+    assert!(began.elapsed() >= Duration::from_millis(400));
+
+    let hanging = tokio::time::timeout(Duration::from_millis(700), server.get("/api/bars")).await;
+    assert!(hanging.is_err());
+    assert_eq!(server.truth.try_iter().filter(|t| t.class == Class::RestError).count(), 2);
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_server_tells_which_faults_never_struck_and_has_its_clock_off() {
+    let server = Running::start(1.0, &["gap:at=5h", "clock_skew:by=1h"]).await;
+    let (_, body) = server.get("/api/balances").await;
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let time = Timestamp::parse_rfc3339(body["accounts"][0]["timestamp"].as_str().unwrap()).unwrap();
+    assert!(time > Timestamp::parse_rfc3339("2025-12-19T15:29:40Z").unwrap(), "{time}");
+    let remarks = server.end().await;
+    assert!(remarks[0].contains("`gap:at=5h` never struck"), "{remarks:?}");
 }
 
 #[tokio::test]

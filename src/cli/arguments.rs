@@ -128,7 +128,7 @@ pub struct WorldArguments {
     /// Symbols in the world
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub symbols: u32,
-    /// Inject CLASS[:key=value,…]: feature, stream, field, rate, at, for, every (repeatable)
+    /// Inject NAME[:key=value,…], e.g. gap:feature=positions,rate=1% (repeatable; --help lists all)
     #[arg(long = "fault", value_name = "FAULT")]
     pub faults: Vec<String>,
     /// Write each injected fault to this file as it happens (JSON lines)
@@ -227,6 +227,9 @@ mod tests {
             "serve --listen nowhere",
             "simulate",
             "simulate out.jsonl --from 2025-12-19T14:30:00",
+            "simulate out.jsonl --session XNYS:2025-12-19 --for 1h",
+            "simulate out.jsonl --connections 0",
+            "simulate out.jsonl --drift 20",
             "gate",
             "gate reports --feature positions",
             "gate reports --phase before-enabling",

@@ -8,7 +8,7 @@ use super::folder::Place;
 use super::judging::load_contract;
 use super::live_run::{self, LiveRun};
 use super::watch::Stop;
-use super::world::{Running, ServerSettings, TruthFile, WorldSettings};
+use super::world::{Running, ServerSettings, TruthFile, WorldSettings, help_with_faults};
 use crate::model::Span;
 use crate::source::BackendTargets;
 use clap::Args;
@@ -23,7 +23,7 @@ Examples:
   cutover demo --fault connection_drop:at=3m --for 24m --speed 24";
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = help_with_faults(EXAMPLES))]
 pub struct Arguments {
     /// How long to watch, in the world's time: 12m at speed 12 take a minute
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, default_value = "12m")]
@@ -92,7 +92,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
             baseline: None,
         };
         let recorded = run.record(console).await;
-        server.end().await?;
+        server.end(console).await?;
         recorded
     })?;
     recorded.finish(console)

@@ -5,7 +5,7 @@ use super::arguments::{MAX_SPEED, WorldArguments};
 use super::console::Console;
 use super::exit::Exit;
 use super::live_run;
-use super::world::{Running, ServerSettings, TruthFile, WorldSettings};
+use super::world::{Running, ServerSettings, TruthFile, WorldSettings, help_with_faults};
 use clap::Args;
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ Examples:
   cutover watch --speed 10 --for 10m               in another terminal";
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = help_with_faults(EXAMPLES))]
 pub struct Arguments {
     /// Address and port; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
@@ -56,7 +56,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
         console.note("Ctrl-C ends it");
         // Only an end of the watch itself could fail here, and it has none before a stop.
         let _ = live_run::stop_signal(console).wait_for(|stop| *stop).await;
-        server.end().await?;
+        server.end(console).await?;
         Ok(Exit::Pass)
     })
 }

@@ -1,8 +1,9 @@
 //! Owns what `serve`, `demo` and `simulate` share: the reference world that was asked for, its faults,
 //! and the ledger of what was injected. Must not inject anything itself.
 
+use super::console::Console;
 use super::exit::WrongUse;
-use crate::reference::{Fault, TruthEntry, WorldOptions};
+use crate::reference::{Fault, TruthEntry, WorldOptions, fault};
 use crate::server::{Server, ServerOptions};
 use crate::source::Clock;
 use anyhow::Context;
@@ -42,6 +43,11 @@ impl WorldSettings {
         };
         self.faults.iter().map(parse).collect()
     }
+}
+
+/// Examples, and below them every fault that can be asked for: what `--help` shows.
+pub fn help_with_faults(examples: &str) -> String {
+    format!("{examples}\n\n{}", fault::help())
 }
 
 /// `--truth FILE`: a line for each fault as it happens.
@@ -90,7 +96,7 @@ pub struct ServerSettings {
 pub struct Running {
     pub address: SocketAddr,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Vec<String>>,
     truth: Arc<Mutex<Option<TruthFile>>>,
 }
 
@@ -123,10 +129,12 @@ impl Running {
         Ok(Running { address, stop, task, truth })
     }
 
-    pub async fn end(self) -> anyhow::Result<()> {
+    /// Stops it, and says what a person should know of its faults besides the truth.
+    pub async fn end(self, console: &Console) -> anyhow::Result<()> {
         // A server that has ended by itself needs no stop.
         let _ = self.stop.send(());
-        self.task.await.context("the reference server broke down")?;
+        let remarks = self.task.await.context("the reference server broke down")?;
+        remarks.iter().for_each(|remark| console.note(remark));
         let truth = self.truth.lock().unwrap_or_else(PoisonError::into_inner).take();
         truth.map_or(Ok(()), TruthFile::finish)
     }

@@ -24,6 +24,10 @@ pub struct FieldEdit {
 }
 
 impl Edits {
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.omit_row.is_none() && !self.extra_row && self.extra_member.is_none()
+    }
+
     pub fn clear(&mut self) {
         self.fields.clear();
         self.omit_row = None;
@@ -37,6 +41,26 @@ impl Edits {
 pub struct Style<'a> {
     pub edits: &'a Edits,
     pub decimal_strings: bool,
+}
+
+impl Style<'_> {
+    /// Whether nothing is spoilt, and decimals are numbers.
+    pub fn is_plain(&self) -> bool {
+        !self.decimal_strings && self.edits.is_empty()
+    }
+}
+
+/// A member's name, and the text that begins it: written once a record, so put together beforehand.
+#[derive(Debug, Clone, Copy)]
+struct Member {
+    name: &'static str,
+    text: &'static str,
+}
+
+macro_rules! member {
+    ($name:literal) => {
+        Member { name: $name, text: concat!(",\"", $name, "\":") }
+    };
 }
 
 /// One JSON object being written.
@@ -54,36 +78,34 @@ impl<'o, 's> Object<'o, 's> {
     }
 
     /// Writes the member's name; true when its value is still to be written.
-    fn begin(&mut self, name: &'static str) -> bool {
+    fn begin(&mut self, member: Member) -> bool {
         if !self.style.edits.fields.is_empty() {
             let row = self.row;
-            let edit = self.style.edits.fields.iter().find(|edit| edit.row == row && edit.name == name);
-            if let Some(edit) = edit {
+            let is_meant = |edit: &&FieldEdit| edit.row == row && edit.name == member.name;
+            if let Some(edit) = self.style.edits.fields.iter().find(is_meant) {
                 if let Some(raw) = &edit.raw {
-                    self.name(name);
+                    self.name(member);
                     self.out.push_str(raw);
                 }
                 return false;
             }
         }
-        self.name(name);
+        self.name(member);
         true
     }
 
-    fn name(&mut self, name: &str) {
-        self.out.push_str(if self.first { "\"" } else { ",\"" });
+    fn name(&mut self, member: Member) {
+        self.out.push_str(if self.first { &member.text[1..] } else { member.text });
         self.first = false;
-        self.out.push_str(name);
-        self.out.push_str("\":");
     }
 
-    fn integer(&mut self, name: &'static str, value: i64) {
+    fn integer(&mut self, name: Member, value: i64) {
         if self.begin(name) {
             write_integer(self.out, value);
         }
     }
 
-    fn decimal(&mut self, name: &'static str, cents: i64) {
+    fn decimal(&mut self, name: Member, cents: i64) {
         if !self.begin(name) {
         } else if self.style.decimal_strings {
             self.out.push('"');
@@ -94,7 +116,7 @@ impl<'o, 's> Object<'o, 's> {
         }
     }
 
-    fn text(&mut self, name: &'static str, value: &str) {
+    fn text(&mut self, name: Member, value: &str) {
         if self.begin(name) {
             self.out.push('"');
             self.out.push_str(value);
@@ -102,7 +124,7 @@ impl<'o, 's> Object<'o, 's> {
         }
     }
 
-    fn time(&mut self, name: &'static str, value: Timestamp) {
+    fn time(&mut self, name: Member, value: Timestamp) {
         if self.begin(name) {
             write_time(self.out, value);
         }
@@ -123,15 +145,15 @@ impl<'o, 's> Object<'o, 's> {
 
 pub fn write_balance(out: &mut String, record: &Balance, style: Style<'_>) {
     let mut object = Object::open(out, style, None);
-    object.integer("account_id", record.account_id);
-    if object.begin("account_number") {
+    object.integer(member!("account_id"), record.account_id);
+    if object.begin(member!("account_number")) {
         object.out.push_str("\"DU");
         write_integer(object.out, record.account_number);
         object.out.push('"');
     }
-    object.decimal("cash", record.cash_cents);
-    object.decimal("buying_power", record.buying_power_cents);
-    object.time("timestamp", record.timestamp);
+    object.decimal(member!("cash"), record.cash_cents);
+    object.decimal(member!("buying_power"), record.buying_power_cents);
+    object.time(member!("timestamp"), record.timestamp);
     object.close_record();
 }
 
@@ -144,9 +166,9 @@ pub fn write_positions<'n>(
     style: Style<'_>,
 ) {
     let mut object = Object::open(out, style, None);
-    object.integer("account_id", account_id);
-    object.time("timestamp", timestamp);
-    object.name("positions");
+    object.integer(member!("account_id"), account_id);
+    object.time(member!("timestamp"), timestamp);
+    object.name(member!("positions"));
     object.out.push('[');
     let mut first = true;
     for (row, (symbol, position)) in rows.enumerate() {
@@ -173,53 +195,41 @@ pub const EXTRA_SYMBOL: &str = "ZZZZ";
 
 fn write_position(out: &mut String, row: Option<usize>, symbol: &str, position: &Position, style: Style<'_>) {
     let mut object = Object::open(out, style, row);
-    object.text("symbol", symbol);
-    object.integer("quantity", position.quantity);
-    object.decimal("entry_price", position.entry_cents);
-    object.decimal("current_price", position.current_cents);
-    object.decimal("pnl", position.pnl_cents);
+    object.text(member!("symbol"), symbol);
+    object.integer(member!("quantity"), position.quantity);
+    object.decimal(member!("entry_price"), position.entry_cents);
+    object.decimal(member!("current_price"), position.current_cents);
+    object.decimal(member!("pnl"), position.pnl_cents);
     object.close();
 }
 
 pub fn write_bar(out: &mut String, symbol: &str, bar: &Bar, style: Style<'_>) {
     let mut object = Object::open(out, style, None);
-    object.text("country", BAR_COUNTRY);
-    object.text("symbol", symbol);
-    object.time("timestamp_minute", bar.minute);
-    object.decimal("open", bar.open_cents);
-    object.decimal("high", bar.high_cents);
-    object.decimal("low", bar.low_cents);
-    object.decimal("close", bar.close_cents);
-    object.integer("volume", bar.volume);
+    object.text(member!("country"), BAR_COUNTRY);
+    object.text(member!("symbol"), symbol);
+    object.time(member!("timestamp_minute"), bar.minute);
+    object.decimal(member!("open"), bar.open_cents);
+    object.decimal(member!("high"), bar.high_cents);
+    object.decimal(member!("low"), bar.low_cents);
+    object.decimal(member!("close"), bar.close_cents);
+    object.integer(member!("volume"), bar.volume);
     object.close_record();
 }
 
 pub fn write_market(out: &mut String, market: &Market, style: Style<'_>) {
     let mut object = Object::open(out, style, None);
-    object.integer("market_id", market.market_id);
-    object.text("country", country(market.country));
-    object.text("status", market.status);
-    object.integer("seconds_to_next_event", market.seconds_to_next_event);
+    object.integer(member!("market_id"), market.market_id);
+    object.text(member!("country"), country(market.country));
+    object.text(member!("status"), market.status);
+    object.integer(member!("seconds_to_next_event"), market.seconds_to_next_event);
     object.close_record();
 }
 
 pub fn write_integer(out: &mut String, value: i64) {
-    // Twenty digits hold every u64.
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    let mut rest = value.unsigned_abs();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
     if value < 0 {
         out.push('-');
     }
-    out.push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
+    write_size(out, value.unsigned_abs());
 }
 
 /// Two places, always.
@@ -228,14 +238,39 @@ pub fn write_cents(out: &mut String, cents: i64) {
         out.push('-');
     }
     let size = cents.unsigned_abs();
-    write_integer(out, (size / 100) as i64);
+    write_size(out, size / 100);
     out.push('.');
     write_two(out, (size % 100) as u32);
 }
 
+/// From the left, two digits at once.
+fn write_size(out: &mut String, mut size: u64) {
+    // Ten pairs hold every u64.
+    let mut pairs = [0_u8; 10];
+    let mut first = pairs.len();
+    while size >= 100 {
+        first -= 1;
+        pairs[first] = (size % 100) as u8;
+        size /= 100;
+    }
+    if size >= 10 {
+        write_two(out, size as u32);
+    } else {
+        out.push(char::from(b'0' + size as u8));
+    }
+    for pair in &pairs[first..] {
+        write_two(out, u32::from(*pair));
+    }
+}
+
+/// All pairs of digits, in order.
+const PAIRS: &str = "00010203040506070809101112131415161718192021222324252627282930313233343536373839\
+40414243444546474849505152535455565758596061626364656667686970717273747576777879\
+8081828384858687888990919293949596979899";
+
 fn write_two(out: &mut String, value: u32) {
-    out.push(char::from(b'0' + (value / 10) as u8));
-    out.push(char::from(b'0' + (value % 10) as u8));
+    let at = 2 * value as usize;
+    out.push_str(&PAIRS[at..at + 2]);
 }
 
 /// RFC 3339 in quotes; as many fraction digits (none, 3 or 9) as it needs.
@@ -273,6 +308,11 @@ mod tests {
     #[test]
     fn numbers_and_times_are_exact() {
         let mut out = String::new();
+        for value in [0, 7, 10, 99, 100, 101, 12_345, i64::MAX, i64::MIN] {
+            write_integer(&mut out, value);
+            assert_eq!(out, value.to_string());
+            out.clear();
+        }
         for cents in [0, 5, -5, 123, -12_345, i64::from(i32::MIN)] {
             write_cents(&mut out, cents);
             out.push(' ');

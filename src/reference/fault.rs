@@ -1,14 +1,25 @@
-//! `--fault CLASS[:key=value,…]`: what a person may ask for, and the rules of each class. Parses and
+//! `--fault NAME[:key=value,…]`: what a person may ask for, and the rules of each name. Parses and
 //! refuses; injects nothing. Every error says what would be right.
 
-use super::feature::{Feature, FieldKind, FieldShape};
-use super::random::MILLION;
+mod manner;
+mod text;
+
+pub use manner::{MANNERS, Manner, Named, Place, default_field, help, injectable, names, partner, place};
+
+use super::feature::{Feature, FieldShape};
+use crate::contract::spelling::cure;
 use crate::model::{Class, Span, Timestamp};
+use manner::{features_of, field_fits};
 
 /// One fault that was asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
-    pub class: Class,
+    /// As it was typed.
+    pub text: String,
+    /// What a verifier must report; `None` where a correct one stays silent.
+    pub class: Option<Class>,
+    pub manner: Manner,
+    pub place: Place,
     /// The features it strikes; empty for faults of the connection.
     pub features: Vec<Feature>,
     /// Pairs that a stream must have: `account_id=123`, or a value alone.
@@ -51,142 +62,20 @@ pub enum By {
 #[error("{0}")]
 pub struct FaultError(pub String);
 
-/// Where a class acts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// A WebSocket message, or the record in it.
-    Message,
-    /// The pace at which versions are born.
-    Pace,
-    /// A REST answer.
-    Rest,
-    /// Both feeds alike.
-    Both,
-    Connection,
-}
+/// The longest that `slow_rest` makes an answer wait: below the built-in contract's time-out of 5 s.
+const SLOWEST_IN_TIME: Span = Span::from_millis(4500);
 
-/// How a class can be injected here; `None` when the reference world cannot.
-pub fn place(class: Class) -> Option<Place> {
-    Some(match class {
-        Class::ValueMismatch
-        | Class::MissingRow
-        | Class::ExtraRow
-        | Class::MissingField
-        | Class::NullField
-        | Class::WrongType
-        | Class::BadValue
-        | Class::Malformed
-        | Class::MissingOnWs
-        | Class::Gap
-        | Class::OutOfOrder
-        | Class::Frozen
-        | Class::Duplicate
-        | Class::Late
-        | Class::UnknownType
-        | Class::UnknownStream
-        | Class::TypeDiffers
-        | Class::UnexpectedField => Place::Message,
-        Class::IntervalDrift | Class::Jitter => Place::Pace,
-        Class::RestError | Class::RestStale | Class::TornRead => Place::Rest,
-        Class::Invariant | Class::Revision => Place::Both,
-        Class::ConnectionDrop | Class::ConnectFailed | Class::Stalled => Place::Connection,
-        Class::RestStillPolled | Class::ResourceIncrease | Class::LogError | Class::CalendarMismatch => {
-            return None;
-        }
-    })
-}
-
-/// The classes that can be injected, for a help text.
-pub fn injectable() -> impl Iterator<Item = Class> {
-    Class::ALL.iter().copied().filter(|class| place(*class).is_some())
-}
-
-/// The features in which a class makes sense.
-fn features_of(class: Class) -> &'static [Feature] {
-    match class {
-        Class::MissingRow | Class::ExtraRow | Class::Invariant => &[Feature::Positions],
-        Class::BadValue | Class::TornRead => &[Feature::MarketStatus],
-        Class::OutOfOrder | Class::RestStale => &[Feature::AccountBalance, Feature::Positions],
-        Class::Revision => &[Feature::IntradayBar],
-        _ if place(class) == Some(Place::Connection) => &[],
-        _ => &Feature::ALL,
-    }
-}
-
-/// Whether a class spoils one field, and that field can be spoiled so.
-fn field_fits(class: Class, field: FieldShape) -> bool {
-    match class {
-        Class::ValueMismatch => !matches!(field.kind, FieldKind::Key | FieldKind::Time),
-        Class::MissingField | Class::NullField => true,
-        Class::WrongType => !matches!(field.kind, FieldKind::Key),
-        Class::BadValue => field.kind == FieldKind::Enum,
-        Class::TypeDiffers => {
-            matches!(field.kind, FieldKind::Decimal | FieldKind::Integer | FieldKind::Countdown)
-        }
-        Class::Invariant => field.name == "pnl",
-        _ => false,
-    }
-}
-
-/// The field that a class spoils when none is named.
-pub fn default_field(class: Class, feature: Feature) -> Option<FieldShape> {
-    let name = match (class, feature) {
-        (_, Feature::AccountBalance) => "cash",
-        (_, Feature::Positions) => "pnl",
-        (_, Feature::IntradayBar) => "close",
-        (Class::TypeDiffers | Class::WrongType, Feature::MarketStatus) => "seconds_to_next_event",
-        (_, Feature::MarketStatus) => "status",
-    };
-    feature.field(name).filter(|field| field_fits(class, *field))
-}
-
-/// Strikes when neither `rate`, `every` nor `at` is given: soon, and several times in a session of
-/// twenty minutes. Those that shift arrivals are rare, or they would be a jitter, too; those that
-/// last are rare, or they would never end.
-pub fn default_every(class: Class) -> u64 {
-    match class {
-        Class::Late => 53,
-        Class::Frozen | Class::MissingOnWs => 31,
-        // Pulses are seconds.
-        Class::ConnectionDrop | Class::Stalled => 180,
-        Class::TornRead => 1,
-        _ => 7,
-    }
-}
-
-/// How long a strike goes on when `for` is not given. In an `arrival` feature the last one or two
-/// messages are candidates, so a wrong one must persist to be seen: three intervals and a settle.
-pub fn default_lasting(class: Class, feature: Option<Feature>) -> Span {
-    let market = feature == Some(Feature::MarketStatus);
-    match class {
-        Class::ValueMismatch if market => Span::from_secs(35),
-        Class::MissingOnWs if market => Span::from_secs(45),
-        Class::Frozen => feature.map_or(Span::ZERO, |feature| feature.interval() * 5),
-        // A watcher that is started by hand shall still meet it.
-        Class::ConnectFailed => Span::from_secs(60),
-        _ => Span::ZERO,
-    }
-}
+/// How far a clock is off when nobody says how far.
+const SKEW: Span = Span::from_secs(90);
 
 const KEYS: [&str; 9] = ["feature", "stream", "field", "rate", "at", "for", "every", "by", "code"];
 
 impl Fault {
-    /// Reads `CLASS[:key=value,…]`. Values of `stream` may hold commas: `stream=country=USA,symbol=SPY`.
+    /// Reads `NAME[:key=value,…]`. Values of `stream` may hold commas: `stream=country=USA,symbol=SPY`.
     pub fn parse(text: &str) -> Result<Fault, FaultError> {
         let (name, rest) = text.split_once(':').unwrap_or((text, ""));
-        let class = parse_class(name.trim())?;
-        let mut fault = Fault {
-            class,
-            features: features_of(class).to_vec(),
-            stream: None,
-            field: None,
-            rate_ppm: None,
-            at: None,
-            lasting: None,
-            every: None,
-            by: None,
-            code: None,
-        };
+        let mut fault = Fault::named(name.trim())?;
+        fault.text = text.to_owned();
         let mut seen: Vec<&str> = Vec::new();
         let mut field = None;
         for (key, value) in pairs(rest)? {
@@ -201,109 +90,208 @@ impl Fault {
             }
         }
         fault.choose_field(field.as_deref()).map_err(|problem| wrong(text, problem))?;
-        fault.check().map_err(|problem| wrong(text, problem))?;
+        fault.check(&seen).map_err(|problem| wrong(text, problem))?;
         Ok(fault)
+    }
+
+    /// With nothing but its name.
+    fn named(name: &str) -> Result<Fault, FaultError> {
+        let (class, manner, place, features) = match Manner::find(name) {
+            Some(named) => (named.class, named.manner, named.place, named.features),
+            None => {
+                let (class, place) = parse_class(name)?;
+                (Some(class), Manner::Plain, place, features_of(class))
+            }
+        };
+        Ok(Fault {
+            text: name.to_owned(),
+            class,
+            manner,
+            place,
+            features: features.to_vec(),
+            stream: None,
+            field: None,
+            rate_ppm: None,
+            at: None,
+            lasting: None,
+            every: None,
+            by: None,
+            code: None,
+        })
+    }
+
+    /// The class, where it comes about in the way its own name promises.
+    pub fn plain(&self) -> Option<Class> {
+        self.class.filter(|_| self.manner == Manner::Plain)
+    }
+
+    /// What stands before the colon.
+    pub fn name(&self) -> &str {
+        self.text.split(':').next().unwrap_or_default().trim()
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         match key {
             "feature" => self.set_feature(value)?,
             "stream" => self.stream = Some(value.to_owned()),
-            "rate" => self.rate_ppm = Some(parse_rate(value)?),
-            "at" => self.at = Some(parse_instant(value)?),
-            "for" => self.lasting = Some(parse_span("for", value)?),
-            "every" => self.every = Some(parse_count(value)?),
-            "by" => self.by = Some(parse_by(value)?),
-            _ => self.code = Some(parse_code(self.class, value)?),
+            "rate" => self.rate_ppm = Some(text::rate(value)?),
+            "at" => self.at = Some(text::instant(value)?),
+            "for" => self.lasting = Some(text::span("for", value)?),
+            "every" => self.every = Some(text::count(value)?),
+            "by" => self.by = Some(text::by(value)?),
+            _ => {
+                self.code = Some(match self.plain() {
+                    Some(Class::ConnectionDrop) => text::close_code(value)?,
+                    Some(Class::RestError) => text::status(value)?,
+                    _ => return Err("`code` belongs to connection_drop and rest_error".into()),
+                });
+            }
         }
         Ok(())
     }
 
     fn set_feature(&mut self, value: &str) -> Result<(), String> {
-        let all: Vec<&str> = Feature::ALL.iter().map(|feature| feature.name()).collect();
-        let class = self.class.name();
+        let all = Feature::ALL.map(Feature::name);
         let Some(feature) = Feature::ALL.into_iter().find(|feature| feature.name() == value) else {
-            return Err(format!("`{value}` is no feature{}", suggestion(value, &all)));
+            return Err(format!("`{value}` is no feature; {}", cure(value, all)));
         };
         if !self.features.contains(&feature) {
             let fitting: Vec<&str> = self.features.iter().map(|feature| feature.name()).collect();
+            let name = self.name();
             return Err(match fitting.as_slice() {
-                [] => format!("`{class}` strikes the connection, not a feature; leave `feature` out"),
-                _ => format!("`{class}` makes sense for {} alone", fitting.join(", ")),
+                [] => format!("`{name}` strikes the connection, not a feature; leave `feature` out"),
+                _ => format!("`{name}` makes sense for {} alone", fitting.join(", ")),
             });
         }
         self.features = vec![feature];
         Ok(())
     }
 
-    /// Keeps the features that have the field, in a kind that the class can spoil.
+    /// Keeps the features that have the field, in a kind that the fault can spoil.
     fn choose_field(&mut self, name: Option<&str>) -> Result<(), String> {
         let Some(name) = name else { return Ok(()) };
-        let class = self.class;
-        if !Feature::ALL.iter().any(|f| f.fields().iter().any(|field| field_fits(class, *field))) {
-            return Err(format!("`{}` spoils no single field; leave `field` out", class.name()));
+        let fits = |field: &FieldShape| field_fits(self.class, self.manner, *field);
+        if !Feature::ALL.iter().any(|feature| feature.fields().iter().any(&fits)) {
+            return Err(format!("`{}` spoils no single field; leave `field` out", self.name()));
         }
         let fitting = |feature: &Feature| -> Vec<&'static str> {
-            feature
-                .fields()
-                .iter()
-                .filter(|field| field_fits(class, **field))
-                .map(|field| field.name)
-                .collect()
+            feature.fields().iter().filter(|field| fits(field)).map(|field| field.name).collect()
         };
         let known: Vec<&str> = self.features.iter().flat_map(fitting).collect();
-        self.features.retain(|feature| fitting(feature).contains(&name));
-        let Some(feature) = self.features.first() else {
-            return Err(format!(
-                "field `{name}` cannot be struck by `{}`{}",
-                class.name(),
-                suggestion(name, &known)
-            ));
+        let having: Vec<Feature> =
+            self.features.iter().copied().filter(|feature| fitting(feature).contains(&name)).collect();
+        let Some(feature) = having.first() else {
+            let cure = cure(name, known);
+            return Err(format!("field `{name}` cannot be struck by `{}`; {cure}", self.name()));
         };
         self.field = feature.field(name).map(|field| field.name);
+        self.features = having;
         Ok(())
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&self, seen: &[&str]) -> Result<(), String> {
         if self.rate_ppm.is_some() && self.every.is_some() {
             return Err("`rate` and `every` exclude each other; give one".into());
         }
-        let place = place(self.class);
-        let class = self.class.name();
-        if place == Some(Place::Pace) && (self.rate_ppm.is_some() || self.every.is_some()) {
-            return Err(format!("`{class}` changes the pace for a while; give `at`, `for` and `by`"));
+        let name = self.name();
+        let has_draw = self.rate_ppm.is_some() || self.every.is_some();
+        if self.place == Place::Pace && has_draw {
+            return Err(format!("`{name}` changes the pace for a while; give `at`, `for` and `by`"));
         }
-        if self.code.is_some() && !matches!(self.class, Class::ConnectionDrop | Class::RestError) {
-            return Err("`code` belongs to connection_drop and rest_error".into());
+        if self.place == Place::Clock && seen.iter().any(|key| *key != "by") {
+            return Err(format!("`{name}` holds for the whole run; give `by` alone"));
         }
-        if self.stream.is_some() && (place == Some(Place::Connection) || self.class == Class::RestError) {
-            return Err(format!("`{class}` strikes no single stream; leave `stream` out"));
+        let of_no_stream = self.place == Place::Connection || self.is_of_whole_answers();
+        if self.stream.is_some() && of_no_stream {
+            return Err(format!("`{name}` strikes no single stream; leave `stream` out"));
         }
-        match (self.class, self.by) {
-            (_, None) => Ok(()),
-            (Class::IntervalDrift, Some(By::Share(ppm))) if ppm != 0 && ppm.abs() <= 400_000 => Ok(()),
-            (Class::IntervalDrift, Some(_)) => Err("`by` is a share such as 5% or -3%, at most 40%".into()),
-            (Class::Jitter, Some(By::Share(ppm))) if (1..=240_000).contains(&ppm) => Ok(()),
-            (Class::Jitter, Some(_)) => {
+        self.check_by()
+    }
+
+    /// Whether it strikes answers, not the records in them.
+    fn is_of_whole_answers(&self) -> bool {
+        let by_manner = matches!(self.manner, Manner::SlowRest | Manner::HangingRest | Manner::RateLimited);
+        by_manner || self.plain() == Some(Class::RestError)
+    }
+
+    fn check_by(&self) -> Result<(), String> {
+        let Some(by) = self.by else { return Ok(()) };
+        let is_length = matches!(by, By::Length(length) if length > Span::ZERO);
+        match (self.plain(), self.manner, by) {
+            (Some(Class::IntervalDrift), _, By::Share(ppm)) if ppm != 0 && ppm.abs() <= 400_000 => Ok(()),
+            (Some(Class::IntervalDrift), ..) => Err("`by` is a share such as 5% or -3%, at most 40%".into()),
+            (Some(Class::Jitter), _, By::Share(ppm)) if (1..=240_000).contains(&ppm) => Ok(()),
+            (Some(Class::Jitter), ..) => {
                 Err("`by` is a share of the interval up to 24% (beyond it versions would overtake)".into())
             }
-            (Class::Late | Class::Duplicate, Some(By::Length(_))) => Ok(()),
-            (Class::Late | Class::Duplicate, Some(_)) => Err("`by` is a duration such as 2.2s".into()),
-            _ => Err("`by` belongs to interval_drift, jitter, late and duplicate".into()),
+            (Some(Class::Late | Class::Duplicate), ..) | (None, Manner::Shuffled, _) if is_length => Ok(()),
+            (Some(Class::Late | Class::Duplicate), ..) | (None, Manner::Shuffled, _) => {
+                Err("`by` is a duration such as 2.2s".into())
+            }
+            (_, Manner::SlowRest, By::Length(length)) if is_length && length <= SLOWEST_IN_TIME => Ok(()),
+            (_, Manner::SlowRest, _) => Err(format!(
+                "`by` is a duration up to {SLOWEST_IN_TIME}, within the time-out; hanging_rest exceeds it"
+            )),
+            (_, Manner::ClockSkew, By::Share(ppm)) if ppm.abs() > 100_000 => {
+                Err("`by` is a duration such as 90s or -2m, or a share up to 10%".into())
+            }
+            (_, Manner::ClockSkew, _) => Ok(()),
+            _ => Err(
+                "`by` belongs to interval_drift, jitter, late, duplicate, shuffled, slow_rest and clock_skew"
+                    .into(),
+            ),
         }
     }
 
     pub fn lasting_for(&self, feature: Option<Feature>) -> Span {
-        self.lasting.unwrap_or_else(|| default_lasting(self.class, feature))
+        self.lasting.unwrap_or_else(|| self.default_lasting(feature))
+    }
+
+    /// How long a strike goes on when `for` is not given. In an `arrival` feature the last one or two
+    /// messages are candidates, so a wrong one must persist to be seen: three intervals and a settle.
+    pub fn default_lasting(&self, feature: Option<Feature>) -> Span {
+        let market = feature == Some(Feature::MarketStatus);
+        match self.plain() {
+            Some(Class::ValueMismatch) if market => Span::from_secs(35),
+            Some(Class::MissingOnWs) if market => Span::from_secs(45),
+            Some(Class::Frozen) => feature.map_or(Span::ZERO, |feature| feature.interval() * 5),
+            // A watcher that is started by hand shall still meet it.
+            Some(Class::ConnectFailed) => Span::from_secs(60),
+            _ => Span::ZERO,
+        }
+    }
+
+    /// Strikes when neither `rate`, `every` nor `at` is given: soon, and several times in a session of
+    /// twenty minutes. Those that shift arrivals are rare, or they would be a jitter, too; those that
+    /// last are rare, or they would never end.
+    pub fn default_every(&self) -> u64 {
+        match self.plain() {
+            _ if self.manner == Manner::Reordered => 53,
+            // Pulses are seconds.
+            _ if self.place == Place::Connection => 180,
+            Some(Class::Late) => 53,
+            Some(Class::Frozen | Class::MissingOnWs) => 31,
+            _ => 7,
+        }
     }
 
     /// The field it spoils in a feature, if it spoils one.
     pub fn field_in(&self, feature: Feature) -> Option<FieldShape> {
         match self.field {
             Some(name) => feature.field(name),
-            None => default_field(self.class, feature),
+            None => default_field(self.class, self.manner, feature),
         }
     }
+}
+
+/// How far the faults put the server's clock off, and by how many millionths it runs faster.
+pub fn clock_skew(faults: &[Fault]) -> (Span, i64) {
+    let skews = faults.iter().filter(|fault| fault.manner == Manner::ClockSkew);
+    skews.fold((Span::ZERO, 0), |(offset, drift_ppm), fault| match fault.by {
+        Some(By::Share(ppm)) => (offset, drift_ppm + ppm),
+        Some(By::Length(length)) => (offset + length, drift_ppm),
+        None => (offset + SKEW, drift_ppm),
+    })
 }
 
 fn wrong(text: &str, problem: impl std::fmt::Display) -> FaultError {
@@ -325,97 +313,23 @@ fn pairs(text: &str) -> Result<Vec<(&'static str, String)>, FaultError> {
             }
             (None, _) => {
                 let name = name.trim();
-                return Err(FaultError(format!("`{name}` is no key of a fault{}", suggestion(name, &KEYS))));
+                return Err(FaultError(format!("`{name}` is no key of a fault; {}", cure(name, KEYS))));
             }
         }
     }
     Ok(found)
 }
 
-fn parse_class(name: &str) -> Result<Class, FaultError> {
-    let known: Vec<&str> = injectable().map(Class::name).collect();
-    match Class::parse(name) {
-        Some(class) if place(class).is_some() => Ok(class),
-        Some(_) => Err(FaultError(format!(
+fn parse_class(name: &str) -> Result<(Class, Place), FaultError> {
+    match (Class::parse(name), Class::parse(name).and_then(place)) {
+        (Some(class), Some(place)) => Ok((class, place)),
+        (Some(_), None) => Err(FaultError(format!(
             "fault class `{name}` needs a frontend, a process or a log, which the reference server has not; \
              it can inject: {}",
-            known.join(", ")
+            names().join(", ")
         ))),
-        None => Err(FaultError(format!("`{name}` is no fault class{}", suggestion(name, &known)))),
+        (None, _) => Err(FaultError(format!("`{name}` is no fault; {}", cure(name, names())))),
     }
-}
-
-fn parse_share(text: &str) -> Option<f64> {
-    let (number, scale) = match text.strip_suffix('%') {
-        Some(number) => (number, 0.01),
-        None => (text, 1.0),
-    };
-    number.trim().parse::<f64>().ok().filter(|share| share.is_finite()).map(|share| share * scale)
-}
-
-fn parse_rate(text: &str) -> Result<u64, String> {
-    match parse_share(text) {
-        Some(rate) if rate > 0.0 && rate <= 1.0 => Ok((rate * MILLION as f64).round() as u64),
-        _ => Err(format!("`rate={text}` must be above 0 and at most 1, such as 0.02 or 2%")),
-    }
-}
-
-fn parse_span(key: &str, text: &str) -> Result<Span, String> {
-    let span = Span::parse(text).filter(|span| *span > Span::ZERO);
-    span.ok_or_else(|| format!("`{key}={text}` must be a duration such as 30s or 2m"))
-}
-
-fn parse_instant(text: &str) -> Result<Instant, String> {
-    let after = Span::parse(text).map(Instant::AfterStart);
-    after.or_else(|| Timestamp::parse_rfc3339(text).map(Instant::At)).ok_or_else(|| {
-        format!("`at={text}` must be a time after the start (90s) or an instant (2025-12-19T14:30:00Z)")
-    })
-}
-
-fn parse_count(text: &str) -> Result<u64, String> {
-    let count = text.parse().ok().filter(|count| *count > 0);
-    count.ok_or_else(|| format!("`every={text}` must be a whole number from 1: each Nth is struck"))
-}
-
-fn parse_by(text: &str) -> Result<By, String> {
-    let length = Span::parse(text).map(By::Length);
-    let share = || parse_share(text).map(|share| By::Share((share * MILLION as f64).round() as i64));
-    length.or_else(share).ok_or_else(|| format!("`by={text}` must be a share (5%) or a duration (2s)"))
-}
-
-fn parse_code(class: Class, text: &str) -> Result<u16, String> {
-    let (range, example) = match class {
-        Class::RestError => (400..=599, "an HTTP status such as 503"),
-        _ => (1000..=4999, "a close code such as 1011"),
-    };
-    let code = text.parse().ok().filter(|code| range.contains(code));
-    code.ok_or_else(|| format!("`code={text}` must be {example}"))
-}
-
-/// `; did you mean …? known: …`
-fn suggestion(text: &str, known: &[&str]) -> String {
-    let nearest = known.iter().map(|name| (distance(text, name), *name)).min();
-    let guess = match nearest {
-        Some((distance, name)) if distance <= 2.max(name.len() / 3) => format!("; did you mean `{name}`?"),
-        _ => ";".to_owned(),
-    };
-    format!("{guess} known: {}", known.join(", "))
-}
-
-/// Levenshtein's distance in characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -446,6 +360,20 @@ mod tests {
     }
 
     #[test]
+    fn every_manner_is_read_by_its_name_and_stands_in_the_help() {
+        let help = help();
+        for named in MANNERS {
+            let fault = Fault::parse(named.name).unwrap();
+            assert_eq!((fault.class, fault.manner, fault.name()), (named.class, named.manner, named.name));
+            assert!(help.contains(named.name) && help.contains(named.says), "{}", named.name);
+        }
+        assert!(injectable().all(|class| help.contains(class.name())), "{help}");
+        assert!(help.lines().all(|line| line.chars().count() <= 110), "{help}");
+        let fault = Fault::parse("clock_skew:by=-2m").unwrap();
+        assert_eq!(fault.by, Some(By::Length(Span::from_secs(-120))));
+    }
+
+    #[test]
     fn every_injectable_class_is_read_by_its_name() {
         for class in Class::ALL {
             assert_eq!(Fault::parse(class.name()).is_ok(), place(*class).is_some(), "{class}");
@@ -456,7 +384,7 @@ mod tests {
     fn mistakes_say_what_would_be_right() {
         for (text, says) in [
             ("value_mismatsh", "did you mean `value_mismatch`?"),
-            ("", "known: value_mismatch"),
+            ("", "known here: `value_mismatch`"),
             ("log_error", "it can inject"),
             ("gap:feature=position", "did you mean `positions`?"),
             ("gap:featur=positions", "did you mean `feature`?"),
@@ -471,13 +399,26 @@ mod tests {
             ("gap:field=cash", "leave `field` out"),
             ("gap:by=5%", "belongs to"),
             ("value_mismatch:field=timestamp", "cannot be struck"),
-            ("value_mismatch:feature=positions,field=cash", "known: quantity"),
+            ("value_mismatch:feature=positions,field=cash", "known here: `quantity`"),
             ("bad_value:feature=positions", "market_status alone"),
             ("connection_drop:feature=positions", "leave `feature` out"),
             ("connection_drop:code=7", "close code"),
             ("interval_drift:rate=1%", "give `at`"),
             ("jitter:by=60%", "24%"),
             ("late:by=5%", "duration"),
+            ("late:by=-2s", "duration"),
+            ("gap:rate=0.0000001", "above 0"),
+            ("swaped_fields", "did you mean `swapped_fields`?"),
+            ("swapped_fields:field=volume", "cannot be struck"),
+            ("swapped_fields:feature=market_status", "account_balance, positions, intraday_bar alone"),
+            ("off_by_one_minute:feature=positions", "intraday_bar alone"),
+            ("half_open:stream=account_id=123", "leave `stream` out"),
+            ("rate_limited:stream=account_id=123", "leave `stream` out"),
+            ("rate_limited:code=500", "belongs to connection_drop and rest_error"),
+            ("connection_drop:code=1005", "such as 1001"),
+            ("slow_rest:by=9s", "hanging_rest"),
+            ("clock_skew:at=5s,by=2s", "give `by` alone"),
+            ("clock_skew:by=30%", "up to 10%"),
         ] {
             let error = Fault::parse(text).unwrap_err().to_string();
             assert!(error.contains(says), "{text}: {error}");

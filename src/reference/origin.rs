@@ -4,53 +4,33 @@
 //! The same origin stands behind a real port (`server`) and behind the simulated network
 //! (`simulate`). It opens nothing and waits for nothing. Calls must come in order of time.
 
+mod departure;
+mod rest;
+mod schedule;
+
+pub use departure::{Departure, Lane, Recipients, Sent};
+pub use rest::Answer;
+
 use super::body::{
     EXTRA_SYMBOL, Edits, Style, write_balance, write_bar, write_market, write_positions, write_time,
 };
 use super::fault::{Fault, FaultError};
 use super::feature::Feature;
-use super::inject::{Extra, Injector, Plan, Tick};
+use super::inject::{Extra, Frame, Injector, Plan, Tick};
 use super::truth::TruthEntry;
 use super::world::{Bar, Owner, STEPS_PER_MINUTE, World, WorldOptions};
 use crate::model::Timestamp;
-use std::cmp::{Ordering, Reverse};
+use departure::Pending;
+use schedule::Schedule;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// What leaves the server's WebSocket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sent {
-    Message(String),
-    /// A message that was cut in the middle: no JSON.
-    Cut(String),
-    /// All connections close: with a code, or without a close frame.
-    Close(Option<u16>),
-    /// All open connections fall silent and stay open.
-    Stall,
-}
-
-#[derive(Debug)]
-struct Pending {
-    at: Timestamp,
-    /// Keeps the order of what leaves at one instant.
-    order: u64,
-    sent: Sent,
-}
-
-impl PartialEq for Pending {
-    fn eq(&self, other: &Pending) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-impl Eq for Pending {}
-impl PartialOrd for Pending {
-    fn partial_cmp(&self, other: &Pending) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Pending {
-    fn cmp(&self, other: &Pending) -> Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
+/// A record's text of one version, without a fault, as the WebSocket writes it.
+#[derive(Debug, Default)]
+struct KeptRecord {
+    k: i64,
+    /// Empty until there is one.
+    text: String,
 }
 
 /// A bar as REST wrote it last.
@@ -74,14 +54,16 @@ const SPARE_KEPT: usize = 64;
 pub struct Origin {
     world: World,
     injector: Injector,
-    /// The next tick of each stream.
-    schedule: BinaryHeap<Reverse<(Timestamp, usize, i64)>>,
+    schedule: Schedule,
     pending: BinaryHeap<Reverse<Pending>>,
     order: u64,
     plan: Plan,
     truth: Vec<TruthEntry>,
     requests: i64,
     spare: Vec<String>,
+    /// Of each balance and positions stream: what was written last. REST shows what the WebSocket
+    /// has just sent.
+    records: Vec<KeptRecord>,
     /// Of each symbol, by minute: what REST showed last.
     bars: Vec<[KeptBar; BARS_KEPT]>,
 }
@@ -91,12 +73,8 @@ impl Origin {
     pub fn new(options: WorldOptions, faults: Vec<Fault>, start: Timestamp) -> Result<Origin, FaultError> {
         let mut world = World::new(options);
         let injector = Injector::new(faults, &mut world, start)?;
-        let schedule = (0..world.streams().len())
-            .map(|stream| {
-                let k = world.first_tick_after(stream, start);
-                Reverse((world.due(stream, k), stream, k))
-            })
-            .collect();
+        let schedule = Schedule::new(&world, start);
+        let records = (0..2 * world.options().accounts).map(|_| KeptRecord::default()).collect();
         let bars = (0..world.options().symbols).map(|_| Default::default()).collect();
         Ok(Origin {
             world,
@@ -108,6 +86,7 @@ impl Origin {
             truth: Vec::new(),
             requests: 0,
             spare: Vec::new(),
+            records,
             bars,
         })
     }
@@ -118,22 +97,22 @@ impl Origin {
 
     /// Before this instant nothing leaves; at it, something may.
     pub fn next_at(&self) -> Timestamp {
-        let due = self.schedule.peek().map_or(Timestamp::MAX, |Reverse((at, ..))| *at);
+        let due = self.schedule.next_at();
         let pending = self.pending.peek().map_or(Timestamp::MAX, |Reverse(pending)| pending.at);
         due.min(pending)
     }
 
-    /// The next thing that leaves by `now`, and when it left.
-    pub fn pop(&mut self, now: Timestamp) -> Option<(Timestamp, Sent)> {
+    /// The next thing that leaves by `now`.
+    pub fn pop(&mut self, now: Timestamp) -> Option<Departure> {
         // One tick at a time, and no more than it takes: where the world outruns the machine, a
         // call must not take longer than the one before.
         loop {
-            let due = self.schedule.peek().map_or(Timestamp::MAX, |Reverse((at, ..))| *at);
+            let due = self.schedule.next_at();
             match self.pending.peek() {
                 Some(Reverse(pending)) if pending.at <= now && pending.at < due => break,
                 _ => {}
             }
-            match self.next_tick(now) {
+            match self.schedule.pop(&self.world, now) {
                 Some(tick) => self.tick(&tick),
                 None => break,
             }
@@ -141,7 +120,7 @@ impl Origin {
         if self.pending.peek()?.0.at > now {
             return None;
         }
-        self.pending.pop().map(|Reverse(pending)| (pending.at, pending.sent))
+        self.pending.pop().map(|Reverse(Pending { at, to, sent, .. })| Departure { at, to, sent })
     }
 
     /// Gives a text back for reuse.
@@ -157,10 +136,22 @@ impl Origin {
         self.truth.drain(..)
     }
 
-    /// Whether a WebSocket handshake is accepted; else the status of the refusal.
-    pub fn handshake(&mut self, now: Timestamp) -> Result<(), u16> {
+    /// What a person should know about the faults of a run that ends at `end` and is not in the truth:
+    /// those that never struck, and those that a correct verifier does not report.
+    pub fn remarks(&self, end: Timestamp) -> Vec<String> {
+        self.injector.remarks(end)
+    }
+
+    /// Whether a WebSocket handshake is accepted, and what is sent first; else the status of the
+    /// refusal.
+    pub fn handshake(&mut self, now: Timestamp, lane: Lane) -> Result<Vec<String>, u16> {
         self.prepare(now);
-        if self.injector.refuses(now, &mut self.truth) { Err(503) } else { Ok(()) }
+        if self.injector.refuses(now, &mut self.truth) {
+            return Err(503);
+        }
+        let carried = |stream| lane.carries_stream(stream);
+        let told = self.injector.history(&self.world, now, carried, &mut self.truth);
+        Ok(told.iter().map(|tick| self.message(tick.stream, tick.k, now, &Edits::default())).collect())
     }
 
     /// Decides about what is due, so that both feeds know of it.
@@ -169,19 +160,9 @@ impl Origin {
             return;
         }
         for _ in 0..PREPARED_AT_ONCE {
-            let Some(tick) = self.next_tick(now) else { return };
+            let Some(tick) = self.schedule.pop(&self.world, now) else { return };
             self.tick(&tick);
         }
-    }
-
-    fn next_tick(&mut self, now: Timestamp) -> Option<Tick> {
-        let Reverse((at, stream, k)) = *self.schedule.peek()?;
-        if at > now {
-            return None;
-        }
-        let mut next = self.schedule.peek_mut()?;
-        *next = Reverse((self.world.due(stream, k + 1), stream, k + 1));
-        Some(Tick { stream, k, at })
     }
 
     fn tick(&mut self, tick: &Tick) {
@@ -193,7 +174,7 @@ impl Origin {
         }
         if self.injector.is_idle() {
             let text = self.message(tick.stream, tick.k, tick.at, &Edits::default());
-            return self.push(tick.at, Sent::Message(text));
+            return self.push(tick.at, of_stream(tick), Sent::Message(text));
         }
         let mut plan = std::mem::take(&mut self.plan);
         plan.clear();
@@ -208,34 +189,41 @@ impl Origin {
         if !plan.dropped && !is_pulse {
             self.injector.edit_positions(tick.stream, shown, &mut plan.edits);
             let mut text = self.message(tick.stream, shown, tick.at, &plan.edits);
-            let sent = if plan.truncated {
-                text.truncate(text.len() / 2);
-                Sent::Cut(text)
-            } else {
-                Sent::Message(text)
+            let sent = match plan.frame {
+                Frame::Text => Sent::Message(text),
+                Frame::Binary => Sent::Binary(text),
+                Frame::Cut => {
+                    text.truncate(text.len() / 2);
+                    Sent::Broken(text)
+                }
             };
-            self.push(tick.at + plan.delay, sent);
+            self.push(tick.at + plan.delay, of_stream(tick), sent);
         }
         for (after, extra) in &plan.extras {
             let at = tick.at + *after;
-            let sent = match extra {
-                Extra::Again => Sent::Message(self.message(tick.stream, tick.k, at, &plan.edits)),
-                Extra::Older => Sent::Message(self.message(tick.stream, tick.k - 1, at, &plan.edits)),
-                Extra::Revised => Sent::Message(self.message(tick.stream, tick.k - 1, at, &plan.edits)),
-                Extra::UnknownType => {
-                    Sent::Message(r#"{"type":"debug_probe","data":{"note":"not in the contract"}}"#.into())
-                }
-                Extra::UnknownStream => Sent::Message(self.stranger(tick)),
-                Extra::Close(code) => Sent::Close(*code),
-                Extra::Stall => Sent::Stall,
-            };
-            self.push(at, sent);
+            let (to, sent) = self.extra(tick, at, *extra, &plan.edits);
+            self.push(at, to, sent);
         }
     }
 
-    fn push(&mut self, at: Timestamp, sent: Sent) {
+    fn extra(&mut self, tick: &Tick, at: Timestamp, extra: Extra, edits: &Edits) -> (Recipients, Sent) {
+        let sent = match extra {
+            Extra::Again => Sent::Message(self.message(tick.stream, tick.k, at, edits)),
+            Extra::Older | Extra::Revised => Sent::Message(self.message(tick.stream, tick.k - 1, at, edits)),
+            Extra::UnknownType => Sent::Message(UNKNOWN_TYPE.into()),
+            Extra::UnknownStream => Sent::Message(self.stranger(tick)),
+            Extra::Garbage => Sent::Broken(GARBAGE_TEXT.into()),
+            Extra::GarbageBinary => Sent::Garbage(GARBAGE_BYTES),
+            Extra::Oversize(which) => return (Recipients::One(which), Sent::Oversize),
+            Extra::Close(which, ending) => return (Recipients::One(which), Sent::Close(ending)),
+            Extra::Stall(which) => return (Recipients::One(which), Sent::Stall),
+        };
+        (of_stream(tick), sent)
+    }
+
+    fn push(&mut self, at: Timestamp, to: Recipients, sent: Sent) {
         self.order += 1;
-        self.pending.push(Reverse(Pending { at, order: self.order, sent }));
+        self.pending.push(Reverse(Pending { at, order: self.order, to, sent }));
     }
 
     fn send_heartbeat(&mut self, at: Timestamp) {
@@ -243,7 +231,7 @@ impl Origin {
         text.push_str("{\"type\":\"heartbeat\",\"timestamp\":");
         write_time(&mut text, at);
         text.push('}');
-        self.push(at, Sent::Message(text));
+        self.push(at, Recipients::All, Sent::Message(text));
     }
 
     fn send_forming(&mut self, symbol: usize, tick: &Tick) {
@@ -256,7 +244,9 @@ impl Origin {
         let bar = self.world.bar(symbol, minute, step);
         write_bar(&mut text, self.world.symbol(symbol), &bar, plain(&Edits::default()));
         text.push('}');
-        self.push(tick.at, Sent::Message(text));
+        // With the closed bars of its symbol.
+        let bars = self.world.streams_of(Feature::IntradayBar).start;
+        self.push(tick.at, Recipients::One((bars + symbol) as u64), Sent::Message(text));
     }
 
     /// The message of a stream's version `k`.
@@ -265,17 +255,42 @@ impl Origin {
         let Some(feature) = self.world.streams()[stream].feature() else { return out };
         open_message(&mut out, feature);
         match self.world.streams()[stream].owner {
-            Owner::Balance(account) => write_balance(&mut out, &self.world.balance(account, k), plain(edits)),
-            Owner::Positions(account) => self.write_positions(&mut out, account, k, plain(edits)),
+            Owner::Balance(_) | Owner::Positions(_) => self.write_record(stream, k, &mut out, plain(edits)),
             Owner::Bar(symbol) => {
                 let bar = self.closed_bar(stream, symbol, k, at);
                 write_bar(&mut out, self.world.symbol(symbol), &bar, plain(edits));
             }
-            Owner::Market(market) => write_market(&mut out, &self.world.market(market, k), plain(edits)),
+            Owner::Market(market) => {
+                let mut record = self.world.market(market, k);
+                self.injector.detour(stream, k, &mut record);
+                write_market(&mut out, &record, plain(edits));
+            }
             _ => {}
         }
         out.push('}');
         out
+    }
+
+    /// A balance or positions, from the text that was written before where that is the same.
+    fn write_record(&mut self, stream: usize, k: i64, out: &mut String, style: Style<'_>) {
+        if !style.is_plain() {
+            return self.write_anew(stream, k, out, style);
+        }
+        if self.records[stream].text.is_empty() || self.records[stream].k != k {
+            let mut text = std::mem::take(&mut self.records[stream].text);
+            text.clear();
+            self.write_anew(stream, k, &mut text, style);
+            self.records[stream] = KeptRecord { k, text };
+        }
+        out.push_str(&self.records[stream].text);
+    }
+
+    fn write_anew(&self, stream: usize, k: i64, out: &mut String, style: Style<'_>) {
+        match self.world.streams()[stream].owner {
+            Owner::Balance(account) => write_balance(out, &self.world.balance(account, k), style),
+            Owner::Positions(account) => self.write_positions(out, account, k, style),
+            _ => {}
+        }
     }
 
     /// A record of the tick's feature under a key that REST never shows.
@@ -325,116 +340,19 @@ impl Origin {
         }
         bar
     }
-
-    /// Answers `GET path` of a feature at `now`: the body into `out`, the status as the result.
-    pub fn respond(&mut self, feature: Feature, now: Timestamp, out: &mut String) -> u16 {
-        self.prepare(now);
-        self.requests += 1;
-        out.clear();
-        let requests = self.requests;
-        if !self.injector.is_idle()
-            && let Some(status) =
-                self.injector.rest_error(&self.world, feature, requests, now, &mut self.truth)
-        {
-            out.push_str("{\"error\":\"injected\"}");
-            return status;
-        }
-        let list = match feature {
-            Feature::AccountBalance | Feature::Positions => "accounts",
-            Feature::IntradayBar => "bars",
-            Feature::MarketStatus => "markets",
-        };
-        out.push_str("{\"");
-        out.push_str(list);
-        out.push_str("\":[");
-        let empty = out.len();
-        for stream in self.world.streams_of(feature) {
-            if out.len() > empty {
-                out.push(',');
-            }
-            self.write_rest(stream, now, out);
-        }
-        if out.ends_with(',') {
-            out.pop();
-        }
-        out.push_str("]}");
-        200
-    }
-
-    /// A stream's record (a symbol's bars) as REST shows it.
-    fn write_rest(&mut self, stream: usize, now: Timestamp, out: &mut String) {
-        let entry = &self.world.streams()[stream];
-        let owner = entry.owner;
-        if let Owner::Bar(symbol) = owner {
-            return self.write_rest_bars(stream, symbol, now, out);
-        }
-        let k = entry.grid.version_at(now);
-        let lags = !self.injector.is_idle()
-            && self.injector.rest_lags(&self.world, &Tick { stream, k, at: now }, &mut self.truth);
-        let shown = if lags { k - 1 } else { k };
-        let mut edits = Edits::default();
-        self.injector.edit_positions(stream, shown, &mut edits);
-        let style = Style { edits: &edits, decimal_strings: self.world.options().rest_decimal_strings };
-        match owner {
-            Owner::Balance(account) => write_balance(out, &self.world.balance(account, shown), style),
-            Owner::Positions(account) => self.write_positions(out, account, shown, style),
-            Owner::Market(market) => {
-                let mut record = self.world.market(market, k);
-                if self.world.options().live_markets {
-                    record = self.world.market_at(market, now);
-                }
-                if lags {
-                    // A torn read: the state of one version, the countdown of the other.
-                    record.status = self.world.market(market, shown).status;
-                }
-                write_market(out, &record, style);
-            }
-            _ => {}
-        }
-    }
-
-    /// The forming bar and the last closed ones, newest first; nothing where nothing traded.
-    fn write_rest_bars(&mut self, stream: usize, symbol: usize, now: Timestamp, out: &mut String) {
-        let (minute, step) = self.world.forming_at(symbol, now);
-        if self.world.traded(symbol, minute) {
-            self.write_rest_bar(stream, symbol, (minute, step), now, out);
-            out.push(',');
-        }
-        for closed in self.world.closed_before(symbol, minute).into_iter().flatten() {
-            self.write_rest_bar(stream, symbol, (closed, STEPS_PER_MINUTE), now, out);
-            out.push(',');
-        }
-        if out.ends_with(',') {
-            out.pop();
-        }
-    }
-
-    /// From the text of an earlier answer where the bar has not changed since.
-    fn write_rest_bar(
-        &mut self,
-        stream: usize,
-        symbol: usize,
-        (minute, step): (i64, i64),
-        now: Timestamp,
-        out: &mut String,
-    ) {
-        let revised = self.injector.revised_volume(stream, minute, now);
-        let kept = &mut self.bars[symbol][minute as usize & (BARS_KEPT - 1)];
-        if kept.text.is_empty() || kept.minute != minute || kept.step != step || kept.revised != revised {
-            let mut bar = self.world.bar(symbol, minute, step);
-            bar.volume = revised.unwrap_or(bar.volume);
-            (kept.minute, kept.step, kept.revised) = (minute, step, revised);
-            kept.text.clear();
-            let none = Edits::default();
-            let style = Style { edits: &none, decimal_strings: self.world.options().rest_decimal_strings };
-            write_bar(&mut kept.text, self.world.symbol(symbol), &bar, style);
-        }
-        out.push_str(&kept.text);
-    }
 }
 
+const UNKNOWN_TYPE: &str = r#"{"type":"debug_probe","data":{"note":"not in the contract"}}"#;
+/// What a proxy says when it fails.
+const GARBAGE_TEXT: &str = "<html><body>502 Bad Gateway</body></html>";
+/// No UTF-8, so no text whatever the frame says.
+const GARBAGE_BYTES: &[u8] = b"\x00\xff\xfe\x93NOT-JSON\x80";
 const STRANGER_ACCOUNT: i64 = 999_001;
 const STRANGER_MARKET: i64 = 99;
+
+fn of_stream(tick: &Tick) -> Recipients {
+    Recipients::One(tick.stream as u64)
+}
 
 /// The WebSocket's style.
 fn plain(edits: &Edits) -> Style<'_> {
@@ -464,13 +382,13 @@ mod tests {
 
     fn rest(origin: &mut Origin, feature: Feature, at: Timestamp) -> Value {
         let mut body = String::new();
-        assert_eq!(origin.respond(feature, at, &mut body), 200, "{body}");
+        assert_eq!(origin.respond(feature, at, &mut body).status, 200, "{body}");
         serde_json::from_str(&body).unwrap()
     }
 
     /// Everything sent in a span, as text.
     fn sent(origin: &mut Origin, span: Span) -> Vec<(Timestamp, Sent)> {
-        std::iter::from_fn(|| origin.pop(start() + span)).collect()
+        std::iter::from_fn(|| origin.pop(start() + span)).map(|left| (left.at, left.sent)).collect()
     }
 
     #[test]
@@ -479,7 +397,7 @@ mod tests {
         let mut seen = [0; 4];
         while origin.next_at() < start() + Span::from_secs(300) {
             let now = origin.next_at();
-            while let Some((at, Sent::Message(text))) = origin.pop(now) {
+            while let Some(Departure { at, sent: Sent::Message(text), .. }) = origin.pop(now) {
                 let message: Value = serde_json::from_str(&text).unwrap();
                 let feature = Feature::ALL.into_iter().find(|f| message["type"] == f.name());
                 let Some(feature) = feature else { continue };
@@ -517,7 +435,7 @@ mod tests {
                 for feature in Feature::ALL {
                     origin.respond(feature, at, &mut body);
                 }
-                let _ = origin.handshake(at);
+                let _ = origin.handshake(at, Lane::ONLY);
                 truth.extend(origin.drain_truth());
                 at += Span::from_millis(9_700);
             }

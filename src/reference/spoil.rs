@@ -1,7 +1,7 @@
 //! Wrong values: what a member truly is in a version, and something plausible that it is not.
 //! Decides how a value is spoiled, never when.
 
-use super::body::write_cents;
+use super::body::{Edits, FieldEdit, write_cents};
 use super::feature::{FieldKind, FieldShape};
 use super::inject::Tick;
 use super::world::{Owner, Position, STATUSES, STEPS_PER_MINUTE, World, country};
@@ -39,6 +39,48 @@ pub(super) fn raw_cents(cents: i64) -> String {
     let mut out = String::new();
     write_cents(&mut out, cents);
     out
+}
+
+/// As it stands in a body; an account number has its letters there.
+pub(super) fn raw(value: Value<'_>, field: FieldShape) -> String {
+    match value {
+        Value::Integer(number) if field.kind == FieldKind::Text => format!("\"DU{number}\""),
+        value => value.raw(),
+    }
+}
+
+/// Puts a value in the place of a field's own.
+pub(super) fn edit(
+    edits: &mut Edits,
+    row: Option<usize>,
+    field: FieldShape,
+    value: Value<'_>,
+    decimal_strings: bool,
+) {
+    let raw = match raw(value, field) {
+        raw if decimal_strings && field.kind == FieldKind::Decimal => format!("\"{raw}\""),
+        raw => raw,
+    };
+    edits.fields.push(FieldEdit { row, name: field.name, raw: Some(raw) });
+}
+
+/// The fields of a record (or of one of its rows) that differ in another version, with what they are
+/// there.
+pub(super) fn differing<'w>(
+    world: &'w World,
+    tick: &Tick,
+    other: &Tick,
+    row: Option<usize>,
+) -> Vec<(FieldShape, Value<'w>)> {
+    let Some(feature) = world.streams()[tick.stream].feature() else { return Vec::new() };
+    let fields = feature.fields().iter().filter(|field| field.in_row == row.is_some());
+    fields
+        .filter_map(|field| {
+            let here = true_value(world, tick, row, *field)?;
+            let there = true_value(world, other, row, *field)?;
+            (here.raw() != there.raw()).then_some((*field, there))
+        })
+        .collect()
 }
 
 /// JSON that no reading of the kind accepts.

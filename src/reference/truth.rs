@@ -22,6 +22,20 @@ pub struct TruthEntry {
 }
 
 impl TruthEntry {
+    /// Of the connection, or of nobody in particular.
+    pub fn new(class: Class, at: Timestamp) -> TruthEntry {
+        TruthEntry {
+            class,
+            feature: "",
+            stream: String::new(),
+            row: String::new(),
+            field: "",
+            event_time: None,
+            at,
+            detail: String::new(),
+        }
+    }
+
     /// One JSON line without its line break (SPEC §9).
     pub fn to_json(&self) -> String {
         let mut out = String::with_capacity(256);

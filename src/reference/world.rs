@@ -7,6 +7,7 @@ use super::feature::{Feature, MINUTE};
 use super::random::hash;
 use super::tempo::Grid;
 use crate::model::{Span, Timestamp};
+use std::cell::Cell;
 
 /// A forming bar changes this often.
 pub const STEPS_PER_MINUTE: i64 = 12;
@@ -47,6 +48,9 @@ pub struct WorldOptions {
     pub rest_decimal_strings: bool,
     /// REST computes market clocks when asked, instead of showing the last version.
     pub live_markets: bool,
+    /// Of each market, its real states: each holds from its instant until the next. A market without
+    /// any (or beyond them) runs through a short day of its own.
+    pub hours: Vec<Vec<(Timestamp, &'static str)>>,
 }
 
 impl Default for WorldOptions {
@@ -61,6 +65,7 @@ impl Default for WorldOptions {
             forming_updates: false,
             rest_decimal_strings: false,
             live_markets: false,
+            hours: Vec::new(),
         }
     }
 }
@@ -144,6 +149,8 @@ pub struct World {
     options: WorldOptions,
     symbols: Vec<String>,
     streams: Vec<Stream>,
+    /// Of each symbol, two prices by step: many accounts ask for the same ones at about the same time.
+    prices: Vec<[Cell<(i64, i64)>; 2]>,
 }
 
 // What a hash is for, so that no two uses share their numbers.
@@ -160,7 +167,9 @@ impl World {
         let symbols: Vec<String> = (0..options.symbols.max(options.positions))
             .map(|i| SYMBOLS.get(i).map_or_else(|| format!("SYM{i:03}"), |name| (*name).to_owned()))
             .collect();
-        let mut world = World { options, symbols, streams: Vec::new() };
+        // A step that nobody asks for.
+        let prices = symbols.iter().map(|_| [const { Cell::new((i64::MIN, 0)) }; 2]).collect();
+        let mut world = World { options, symbols, streams: Vec::new(), prices };
         world.lay_streams();
         world
     }
@@ -321,7 +330,7 @@ impl World {
         let quantity = if draw >> 60 == 0 { -size } else { size };
         let symbol = (account + row) % self.symbols.len();
         // Two steps of the price to a version of ten seconds.
-        let current_cents = with_parity(self.price_cents(symbol, 2 * k), k);
+        let current_cents = with_parity(self.kept_price_cents(symbol, 2 * k), k);
         let entry_cents = self.price_cents(symbol, 2 * epoch * TRADE_EVERY - (draw >> 32) as i64 % 9_000);
         let pnl_cents = (current_cents - entry_cents) * quantity;
         Position { symbol, quantity, entry_cents, current_cents, pnl_cents }
@@ -371,6 +380,26 @@ impl World {
 
     /// A market's clock at an instant.
     pub fn market_at(&self, market: usize, at: Timestamp) -> Market {
+        let (status, left_ns) = self.real_state(market, at).unwrap_or_else(|| self.short_day(market, at));
+        let second_ns = Span::from_secs(1).0;
+        Market {
+            market_id: market as i64 + 1,
+            country: market % COUNTRIES.len(),
+            status,
+            // Rounded up: an event still to come is at least a second away.
+            seconds_to_next_event: (left_ns + second_ns - 1) / second_ns,
+        }
+    }
+
+    /// A state of real hours, and the nanoseconds until the next.
+    fn real_state(&self, market: usize, at: Timestamp) -> Option<(&'static str, i64)> {
+        let hours = self.options.hours.get(market)?;
+        let next = hours.partition_point(|(from, _)| *from <= at);
+        let (_, status) = hours[..next].last()?;
+        Some((*status, (hours.get(next)?.0 - at).0))
+    }
+
+    fn short_day(&self, market: usize, at: Timestamp) -> (&'static str, i64) {
         let seed = hash(self.options.seed, MARKET, market as i64);
         let now_ns = at.0 + Span::from_secs((seed % CYCLE_SECONDS as u64) as i64).0;
         let second_ns = Span::from_secs(1).0;
@@ -387,14 +416,16 @@ impl World {
                 }
             }
         }
-        let left_ns = end_s * second_ns - into_ns;
-        Market {
-            market_id: market as i64 + 1,
-            country: market % COUNTRIES.len(),
-            status,
-            // Rounded up: an event still to come is at least a second away.
-            seconds_to_next_event: (left_ns + second_ns - 1) / second_ns,
+        (status, end_s * second_ns - into_ns)
+    }
+
+    /// The same as `price_cents`, from what was asked before where it was.
+    fn kept_price_cents(&self, symbol: usize, step: i64) -> i64 {
+        let kept = &self.prices[symbol][(step / 2) as usize & 1];
+        if kept.get().0 != step {
+            kept.set((step, self.price_cents(symbol, step)));
         }
+        kept.get().1
     }
 
     /// A price walks in steps of five seconds: waves of an hour, five minutes and twenty seconds.
@@ -423,6 +454,8 @@ fn with_parity(cents: i64, k: i64) -> i64 {
 }
 
 /// Smooth noise between `-size` and `size`: seeded values each `period`, straight lines between.
+// Inlined, so that the divisions by its constant period become multiplications.
+#[inline(always)]
 fn wave(seed: u64, x: i64, period: i64, size: i64) -> i64 {
     let (cell, into) = (x.div_euclid(period), x.rem_euclid(period));
     let at = |cell: i64| (hash(seed, period as u64, cell) % 2001) as i64 - 1000;

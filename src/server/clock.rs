@@ -22,6 +22,11 @@ impl Clock {
         self.start + Span((elapsed_ns * self.speed) as i64)
     }
 
+    /// How long a span of the world takes in reality.
+    pub fn real(&self, span: Span) -> Duration {
+        Duration::from_nanos((span.0.max(0) as f64 / self.speed) as u64)
+    }
+
     /// The real instant at which the world's clock has reached `at`.
     pub fn instant(&self, at: Timestamp) -> Instant {
         let ahead_ns = (at - self.start).0.max(0) as f64 / self.speed;

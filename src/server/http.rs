@@ -3,11 +3,12 @@
 
 use super::listen::Shared;
 use super::socket::Upgrade;
-use crate::reference::Feature;
+use crate::model::Span;
+use crate::reference::{Feature, Lane};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::server::conn::http1::{Builder, UpgradeableConnection};
 use hyper::service::{HttpService, service_fn};
 use hyper::{Method, Request, Response, StatusCode};
@@ -31,8 +32,8 @@ pub fn connection(
     impl HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible, Future: Send>,
 > {
     let service = service_fn(move |request| {
-        let answer = answer(request, &shared);
-        async move { Ok::<_, Infallible>(answer) }
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(answer(request, &shared).await) }
     });
     Builder::new()
         .timer(TokioTimer::new())
@@ -41,10 +42,23 @@ pub fn connection(
         .with_upgrades()
 }
 
-fn answer(request: Request<Incoming>, shared: &Shared) -> Answer {
-    let (path, answer) = route(request, shared);
+async fn answer(request: Request<Incoming>, shared: &Shared) -> Answer {
+    let (path, mut answer) = route(request, shared);
+    match answer.extensions_mut().remove::<HeldBack>() {
+        Some(HeldBack::For(real)) => tokio::time::sleep(real).await,
+        Some(HeldBack::ForEver) => std::future::pending().await,
+        None => {}
+    }
     shared.metrics.count_request(path, answer.status().as_u16());
     answer
+}
+
+/// A note on an answer that must not leave at once.
+#[derive(Debug, Clone, Copy)]
+enum HeldBack {
+    For(Duration),
+    /// Until the client goes.
+    ForEver,
 }
 
 /// The route as a metric's label, and the answer.
@@ -85,8 +99,18 @@ const INDEX: &str = "cutover reference server: /api/balances /api/positions /api
 
 fn records(feature: Feature, shared: &Shared) -> Answer {
     let mut text = String::new();
-    let status = shared.ask(|origin, now| origin.respond(feature, now, &mut text));
-    body(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), JSON, text)
+    let formed = shared.ask(|origin, now| origin.respond(feature, now, &mut text));
+    let status = StatusCode::from_u16(formed.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = body(status, JSON, text);
+    if let Some(wait_s) = formed.retry_after_s {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait_s));
+    }
+    if formed.hangs {
+        answer.extensions_mut().insert(HeldBack::ForEver);
+    } else if formed.delay > Span::ZERO {
+        answer.extensions_mut().insert(HeldBack::For(shared.clock.real(formed.delay)));
+    }
+    answer
 }
 
 /// Answers the handshake and leaves the socket to the server's own tasks.
@@ -97,11 +121,14 @@ fn upgrade(mut request: Request<Incoming>, shared: &Shared) -> Answer {
             return error(StatusCode::UPGRADE_REQUIRED, &format!("no WebSocket handshake: {problem}"));
         }
     };
-    if let Err(status) = shared.ask(|origin, now| origin.handshake(now)) {
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-        return error(status, "handshake refused");
-    }
-    match shared.upgrades.try_send(Upgrade(hyper::upgrade::on(&mut request))) {
+    let history = match shared.ask(|origin, now| origin.handshake(now, Lane::ONLY)) {
+        Ok(history) => history,
+        Err(status) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+            return error(status, "handshake refused");
+        }
+    };
+    match shared.upgrades.try_send(Upgrade { socket: hyper::upgrade::on(&mut request), history }) {
         Ok(()) => response,
         Err(_) => error(StatusCode::SERVICE_UNAVAILABLE, "too many handshakes at once"),
     }

@@ -6,6 +6,7 @@ use super::http;
 use super::metrics::Metrics;
 use super::socket::{self, Client, Outgoing, Upgrade};
 use crate::model::Timestamp;
+use crate::reference::fault::clock_skew;
 use crate::reference::{Fault, Origin, Sent, TruthEntry, WorldOptions};
 use std::fmt;
 use std::future::Future;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// Where injected faults are told, as they happen.
 pub type TruthSink = Box<dyn FnMut(&TruthEntry) + Send>;
@@ -134,8 +136,10 @@ impl Server {
         if !(options.speed.is_finite() && options.speed > 0.0) {
             return Err(invalid(format!("speed {} must be above 0", options.speed)));
         }
-        let origin = Origin::new(options.world, options.faults, options.start)
-            .map_err(|error| invalid(error.to_string()))?;
+        let (offset, drift_ppm) = clock_skew(&options.faults);
+        let (start, speed) = (options.start + offset, options.speed * (1.0 + drift_ppm as f64 / 1e6));
+        let origin =
+            Origin::new(options.world, options.faults, start).map_err(|error| invalid(error.to_string()))?;
         let listener = TcpListener::bind(options.listen).await.map_err(|error| {
             io::Error::new(error.kind(), format!("listen on {}: {error}", options.listen))
         })?;
@@ -145,7 +149,7 @@ impl Server {
             origin: Mutex::new(origin),
             clients: Mutex::new(Vec::new()),
             truth: Mutex::new(options.truth),
-            clock: Clock::new(options.start, options.speed),
+            clock: Clock::new(start, speed),
             metrics: Metrics::default(),
             upgrades: sender,
         });
@@ -156,8 +160,9 @@ impl Server {
         self.address
     }
 
-    /// Serves until `shutdown` is ready, then ends every connection. Nothing is left running.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
+    /// Serves until `shutdown` is ready, then ends every connection. Nothing is left running. Returns
+    /// what a person should know of the faults besides the truth (`Origin::remarks`).
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Vec<String> {
         let (stopping, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(send_messages(Arc::clone(&self.shared), stopped.clone()));
@@ -187,6 +192,7 @@ impl Server {
         if tokio::time::timeout(SHUTDOWN_GRACE, all_ended).await.is_err() {
             tasks.shutdown().await;
         }
+        self.shared.ask(|origin, now| origin.remarks(now))
     }
 }
 
@@ -212,6 +218,15 @@ pub(super) async fn stop(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
+/// One byte more than the built-in contract's `max_message`.
+const OVERSIZE_BYTES: usize = (4 << 20) + 1;
+
+/// A message that is JSON, and too big.
+fn oversize() -> Utf8Bytes {
+    let (head, tail) = ("{\"type\":\"heartbeat\",\"padding\":\"", "\"}");
+    format!("{head}{}{tail}", "x".repeat(OVERSIZE_BYTES - head.len() - tail.len())).into()
+}
+
 /// Sends each message when its instant has come.
 async fn send_messages(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     loop {
@@ -221,10 +236,13 @@ async fn send_messages(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) 
             () = stop(&mut stopped) => return,
         }
         for _ in 0..SENT_AT_ONCE {
-            let Some((_, sent)) = shared.ask(|origin, now| origin.pop(now)) else { break };
-            shared.broadcast(&match sent {
-                Sent::Message(text) | Sent::Cut(text) => Outgoing::Text(text.into()),
-                Sent::Close(code) => Outgoing::Close(code),
+            let Some(left) = shared.ask(|origin, now| origin.pop(now)) else { break };
+            shared.broadcast(&match left.sent {
+                Sent::Message(text) | Sent::Broken(text) => Outgoing::Text(text.into()),
+                Sent::Binary(text) => Outgoing::Binary(text.into()),
+                Sent::Garbage(bytes) => Outgoing::Binary(bytes.into()),
+                Sent::Oversize => Outgoing::Text(oversize()),
+                Sent::Close(ending) => Outgoing::Close(ending),
                 Sent::Stall => Outgoing::Stall,
             });
         }

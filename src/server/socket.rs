@@ -2,6 +2,8 @@
 //! handed on as they come; nothing here knows what is in them.
 
 use super::listen::{Shared, stop};
+use crate::reference::inject::Ending;
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -9,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -17,7 +20,11 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 /// A handshake that was answered; its socket follows.
 #[derive(Debug)]
-pub struct Upgrade(pub OnUpgrade);
+pub struct Upgrade {
+    pub socket: OnUpgrade,
+    /// What is sent before anything else.
+    pub history: Vec<String>,
+}
 
 /// What the broadcaster knows of a client. Dropping it lets the client go, even one that is stuck.
 #[derive(Debug)]
@@ -29,7 +36,8 @@ pub struct Client {
 #[derive(Debug, Clone)]
 pub enum Outgoing {
     Text(Utf8Bytes),
-    Close(Option<u16>),
+    Binary(Bytes),
+    Close(Ending),
     Stall,
 }
 
@@ -40,13 +48,14 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 const BUFFER_BYTES: usize = 16 << 10;
 /// What a client may send in one message: it has little to say.
 const MESSAGE_BYTES: usize = 64 << 10;
-/// What the library may hold back for one client before a write fails.
-const UNSENT_BYTES: usize = 1 << 20;
+/// What the library may hold back for one client before a write fails: a message over every reader's
+/// limit must fit.
+const UNSENT_BYTES: usize = 6 << 20;
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 pub async fn serve(upgrade: Upgrade, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
-    let Ok(Ok(upgraded)) = tokio::time::timeout(CLOSE_TIMEOUT, upgrade.0).await else { return };
+    let Ok(Ok(upgraded)) = tokio::time::timeout(CLOSE_TIMEOUT, upgrade.socket).await else { return };
     let config = WebSocketConfig::default()
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(BUFFER_BYTES)
@@ -59,39 +68,62 @@ pub async fn serve(upgrade: Upgrade, shared: Arc<Shared>, mut stopped: watch::Re
     shared.register(Client { queue, _alive: alive });
     shared.metrics.ws_connections.fetch_add(1, Ordering::Relaxed);
     shared.metrics.ws_clients.fetch_add(1, Ordering::Relaxed);
-    tokio::select! {
-        _ = let_go => {}
-        () = converse(&mut socket, &mut messages) => {}
-        () = stop(&mut stopped) => close(&mut socket, 1001, "the server stops").await,
+    let ended = tokio::select! {
+        _ = let_go => Ended::Plainly,
+        ended = converse(&mut socket, upgrade.history, &mut messages) => ended,
+        () = stop(&mut stopped) => {
+            close(&mut socket, 1001, "the server stops").await;
+            Ended::Plainly
+        }
+    };
+    if ended == Ended::ByReset {
+        reset(socket);
     }
     shared.metrics.ws_clients.fetch_sub(1, Ordering::Relaxed);
 }
 
+/// What becomes of the socket after the conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// It is dropped.
+    Plainly,
+    ByReset,
+}
+
 /// Until either side ends it.
-async fn converse(socket: &mut Socket, messages: &mut mpsc::Receiver<Outgoing>) {
+async fn converse(
+    socket: &mut Socket,
+    history: Vec<String>,
+    messages: &mut mpsc::Receiver<Outgoing>,
+) -> Ended {
+    for text in history {
+        if socket.feed(Message::text(text)).await.is_err() {
+            return Ended::Plainly;
+        }
+    }
+    if socket.flush().await.is_err() {
+        return Ended::Plainly;
+    }
     loop {
         tokio::select! {
             outgoing = messages.recv() => match outgoing {
-                Some(Outgoing::Text(text)) => {
-                    if send_all(socket, text, messages).await.is_none() {
-                        return;
+                Some(outgoing) => {
+                    if let Err(ended) = send_all(socket, outgoing, messages).await {
+                        return ended;
                     }
                 }
-                Some(Outgoing::Stall) => return fall_silent(socket, messages).await,
-                Some(Outgoing::Close(Some(code))) => return close(socket, code, "injected").await,
-                // Without a close frame: the socket is simply dropped.
-                Some(Outgoing::Close(None)) | None => return,
+                None => return Ended::Plainly,
             },
             incoming = socket.next() => match incoming {
                 Some(Ok(Message::Text(text))) => {
                     if let Some(pong) = pong(&text)
                         && socket.send(pong).await.is_err()
                     {
-                        return;
+                        return Ended::Plainly;
                     }
                 }
                 Some(Ok(_)) => {}
-                Some(Err(_)) | None => return,
+                Some(Err(_)) | None => return Ended::Plainly,
             },
         }
     }
@@ -101,26 +133,41 @@ async fn converse(socket: &mut Socket, messages: &mut mpsc::Receiver<Outgoing>) 
 /// written together with it ends the conversation at once, as it would have a moment later.
 async fn send_all(
     socket: &mut Socket,
-    first: Utf8Bytes,
+    first: Outgoing,
     messages: &mut mpsc::Receiver<Outgoing>,
-) -> Option<()> {
-    socket.feed(Message::Text(first)).await.ok()?;
-    loop {
-        match messages.try_recv() {
-            Ok(Outgoing::Text(text)) => socket.feed(Message::Text(text)).await.ok()?,
-            Err(_) => break,
-            Ok(end) => {
-                socket.flush().await.ok()?;
+) -> Result<(), Ended> {
+    let lost = |_| Ended::Plainly;
+    let mut next = Some(first);
+    while let Some(outgoing) = next {
+        match outgoing {
+            Outgoing::Text(text) => socket.feed(Message::Text(text)).await.map_err(lost)?,
+            Outgoing::Binary(bytes) => socket.feed(Message::Binary(bytes)).await.map_err(lost)?,
+            end => {
+                socket.flush().await.map_err(lost)?;
                 match end {
                     Outgoing::Stall => fall_silent(socket, messages).await,
-                    Outgoing::Close(Some(code)) => close(socket, code, "injected").await,
+                    Outgoing::Close(Ending::Code(code)) => close(socket, code, "injected").await,
+                    Outgoing::Close(Ending::Reset) => return Err(Ended::ByReset),
+                    // Without a close frame: the socket is simply dropped.
                     _ => {}
                 }
-                return None;
+                return Err(Ended::Plainly);
             }
         }
+        next = messages.try_recv().ok();
     }
-    socket.flush().await.ok()
+    socket.flush().await.map_err(lost)
+}
+
+/// Gives the connection up by a TCP reset: nothing that is still unsent is sent.
+fn reset(socket: Socket) {
+    let upgraded = socket.into_inner().into_inner();
+    // It is a plain TCP stream below; were it not, it would be dropped, and end without a reset.
+    if let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>()
+        && let Err(error) = parts.io.inner().set_zero_linger()
+    {
+        tracing::warn!("could not reset a connection: {error}");
+    }
 }
 
 /// An application's ping gets its own text back as a pong.

@@ -4,12 +4,21 @@
 //! Owns how an entry becomes observations. Must not: guess what the file does not tell; a HAR keeps
 //! no close of a WebSocket, and says so in a note.
 
-use super::body::{base64_bytes, payload, text_payload};
+use super::body::{payload, text_payload};
 use super::import::{Imported, Routes};
 use super::redact::Redactor;
 use crate::contract::Contract;
 use crate::model::{ClosedBy, Event, Payload, Timestamp};
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
+
+/// Browsers and their tools do not agree on padding.
+const FORGIVING: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// RFC 6455: of a WebSocket that opened; its opcodes; a close without a word, and one in order.
 const SWITCHED: u16 = 101;
@@ -227,7 +236,7 @@ impl Reading {
         let text = content.and_then(|c| c.text.clone()).filter(|text| !text.is_empty());
         let is_base64 = content.is_some_and(|c| c.encoding.as_deref() == Some("base64"));
         let bytes = match (text, is_base64) {
-            (Some(text), true) => base64_bytes(&text),
+            (Some(text), true) => FORGIVING.decode(&text).ok(),
             (text, _) => text.map(String::into_bytes),
         };
         let Some(bytes) = bytes.filter(|_| status != 304) else {
@@ -286,7 +295,7 @@ impl Reading {
         match message.opcode.unwrap_or(TEXT) {
             TEXT => Some((data.len() as u64, text_payload(data, false, self.redactor.as_ref()))),
             BINARY => {
-                let bytes = base64_bytes(&data).unwrap_or_else(|| data.into_bytes());
+                let bytes = FORGIVING.decode(&data).unwrap_or_else(|_| data.into_bytes());
                 Some((bytes.len() as u64, payload(bytes, true, self.redactor.as_ref())))
             }
             // Pings, pongs and closes are none of the feed's messages.

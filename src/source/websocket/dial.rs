@@ -5,10 +5,10 @@
 
 use super::wire::{Transport, Wire};
 use crate::contract::WsSettings;
-use crate::source::body::base64;
 use crate::source::rest::USER_AGENT;
 use crate::source::sequencer::{SetupError, Wiring};
 use crate::source::tls::client_config;
+use base64::prelude::{BASE64_STANDARD, Engine};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use rustls::pki_types::ServerName;
 use std::io;
@@ -261,7 +261,7 @@ fn credentials(url: &Url) -> Option<String> {
     let mut pair = decoded(url.username());
     pair.push(b':');
     pair.extend(decoded(url.password().unwrap_or_default()));
-    Some(base64(&pair))
+    Some(BASE64_STANDARD.encode(&pair))
 }
 
 fn percent_decoded(text: &str) -> Vec<u8> {
@@ -325,7 +325,10 @@ mod tests {
         let url = parse_url("wss://us%40er:p%3Ass@h/ws/?token=t#f").unwrap();
         let request = request(&url, &[("Origin".to_string(), "https://o".to_string())]).unwrap();
         assert_eq!(request.uri().to_string(), "wss://h/ws/?token=t");
-        assert_eq!(request.headers()["authorization"], format!("Basic {}", base64(b"us@er:p:ss")).as_str());
+        assert_eq!(
+            request.headers()["authorization"],
+            format!("Basic {}", BASE64_STANDARD.encode(b"us@er:p:ss")).as_str()
+        );
         assert_eq!(request.headers()["origin"], "https://o");
         assert_eq!(request.headers()["host"], "h");
         assert!(parse_url("http://h").unwrap_err().to_string().contains("must be ws or wss"));
