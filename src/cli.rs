@@ -30,6 +30,7 @@ pub mod replay;
 pub mod serve;
 pub mod session;
 pub mod simulate;
+pub mod tap;
 pub mod watch;
 pub mod world;
 
@@ -65,6 +66,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
         Command::Drill(arguments) => drill::run(arguments.settings(), console),
         Command::Import(arguments) => import::run(arguments.settings(), console),
+        Command::Tap(arguments) => tap::run(arguments.settings(), console),
         Command::Init(arguments) => init::run(&arguments.settings(), console),
         Command::Explain(arguments) => explain::run(&arguments.settings(), console),
         Command::Plan(arguments) => plan::run(&arguments.settings(), console),

@@ -21,6 +21,8 @@ mod redact;
 mod rest;
 mod secret;
 pub mod sequencer;
+mod sniff;
+mod tap;
 mod tls;
 mod websocket;
 
@@ -36,4 +38,5 @@ pub use process::{ProcessTarget, Which};
 pub use proxy::{ProxyError, ProxySettings};
 pub use rest::LoginError;
 pub use secret::{shown_url, without_credentials};
-pub use sequencer::{Judge, RunEnd, RunError, RunSettings, run};
+pub use sequencer::{Feeds, Judge, RunEnd, RunError, RunSettings, run};
+pub use tap::TapTarget;

@@ -181,10 +181,13 @@ fn without_evidence_it_is_inconclusive_and_says_why() {
         assert_eq!(verdict, Verdict::Inconclusive, "{note}");
         note
     };
-    assert_eq!(
-        lacking(&mut script(true), 100.0),
-        "no request of the frontend was seen in a run that tells the flag"
-    );
+    assert_eq!(lacking(&mut script(true), 100.0), "no request of the frontend was seen (see cutover import)");
+    let mut untold = Script::new(&with(""));
+    page(&mut untold, 1.0);
+    assert_eq!(lacking(&mut untold, 100.0), "the recording does not tell the flag's state");
+    let mut unnamed = Script::new(&contract(&format!("{HEAD}{}", FEATURE.replace("flag =", "# flag ="))));
+    page(&mut unnamed, 1.0);
+    assert_eq!(lacking(&mut unnamed, 100.0), "the contract names no flag of this feature");
     let mut off = script(false);
     page(&mut off, 1.0);
     assert_eq!(lacking(&mut off, 100.0), "the frontend was seen only while the flag was false");

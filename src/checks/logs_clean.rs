@@ -1,7 +1,6 @@
 //! `logs-clean` and `prod-logs-clean`: nothing in the logs tells of a broken WebSocket.
 
 use super::{Check, Judged, View, failing, sessions_covered, verdict};
-use crate::engine::logs::LogSource;
 use crate::model::{Class, Phase};
 
 pub const AFTER_ENABLING: Check = Check {
@@ -38,8 +37,8 @@ fn judge(view: &View<'_>, check: &Check, sessions: &str) -> Judged {
         .unwrap_or_default()
         .to_string();
     let lines: u64 = sources.values().map(|source| source.lines).sum();
-    let named = |(name, source): (&Box<str>, &LogSource)| format!("{name} {}", source.lines);
-    let each: Vec<String> = sources.iter().filter(|(_, s)| s.read).map(named).collect();
+    let read = sources.iter().filter(|(_, source)| source.read);
+    let each: Vec<String> = read.map(|(name, source)| format!("{name} {}", source.lines)).collect();
     Judged {
         verdict: verdict(failed.is_some(), &lacking),
         observed: failed.unwrap_or_else(|| "none".into()),

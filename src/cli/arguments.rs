@@ -3,7 +3,7 @@
 
 use super::folder::Place;
 use super::world::WorldSettings;
-use super::{calendar, demo, drill, explain, gate, import, init, plan, replay, serve, simulate, watch};
+use super::{calendar, demo, drill, explain, gate, import, init, plan, replay, serve, simulate, tap, watch};
 use crate::model::{Phase, Span, Timestamp};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -45,6 +45,8 @@ pub enum Command {
     Simulate(simulate::Arguments),
     /// Spoil a recording that passes in every known way, and tell what the gate sees of it
     Drill(drill::Arguments),
+    /// Pass on what goes between frontend and backend, and record what the frontend asks for
+    Tap(tap::Arguments),
     /// Make a capture of what a browser or a web server recorded
     Import(import::Arguments),
     /// Write the built-in contract as a start for your own

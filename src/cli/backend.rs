@@ -2,37 +2,39 @@
 //! Must not open any of them.
 
 use crate::contract::Contract;
-use crate::source::{BackendTargets, LogTarget, MetricsTarget, ProcessTarget, Which};
+use crate::source::{BackendTargets, LogTarget, MetricsTarget, ProcessTarget, TapTarget, Which};
 use clap::Args;
 use std::path::PathBuf;
 
-const BACKEND: &str = "Backend";
+/// Under this heading help lists what is watched beside the feeds.
+pub const BACKEND: &str = "Backend";
 
 #[derive(Debug, Clone, Default, PartialEq, Args)]
-#[command(next_help_heading = BACKEND)]
 pub struct BackendArguments {
-    /// Sample a process of this machine, all of a name as one (repeatable): NAME, PID, LABEL=NAME or LABEL=PID
-    #[arg(long = "process", value_name = "NAME|PID", value_parser = process)]
+    /// Sample a process, all of one name together: NAME, PID, LABEL=PID (repeatable)
+    #[arg(long = "process", value_name = "NAME|PID", value_parser = process, help_heading = BACKEND)]
     pub processes: Vec<ProcessTarget>,
-    /// Sample process_cpu_seconds_total and process_resident_memory_bytes of a metrics page (repeatable):
-    /// URL or LABEL=URL
-    #[arg(long = "metrics", value_name = "URL", value_parser = metrics)]
+    /// Sample the process behind a Prometheus page: URL or LABEL=URL (repeatable)
+    #[arg(long = "metrics", value_name = "URL", value_parser = metrics, help_heading = BACKEND)]
     pub metrics: Vec<MetricsTarget>,
-    /// Follow a log, through rotation, beside those of the contract's [logs] sources (repeatable)
-    #[arg(long = "log", value_name = "NAME=PATH", value_parser = log)]
+    /// Follow a log, beside those of the contract's [logs] sources (repeatable)
+    #[arg(long = "log", value_name = "NAME=PATH", value_parser = log, help_heading = BACKEND)]
     pub logs: Vec<LogTarget>,
+    /// Listen here, pass everything on to there, record what the frontend asks for (repeatable)
+    #[arg(long = "tap", value_name = "ADDRESS=URL", value_parser = tap, help_heading = BACKEND)]
+    pub taps: Vec<TapTarget>,
 }
 
 impl BackendArguments {
     /// What was typed, and the contract's own logs; a typed one of the same name wins.
     pub fn targets(self, contract: &Contract) -> BackendTargets {
-        let BackendArguments { processes, metrics, mut logs } = self;
+        let BackendArguments { processes, metrics, mut logs, taps } = self;
         for (name, path) in &contract.logs.sources {
             if logs.iter().all(|log| log.name != *name) {
                 logs.push(LogTarget { name: name.clone(), path: PathBuf::from(path), must_exist: false });
             }
         }
-        BackendTargets { logs, processes, metrics }
+        BackendTargets { logs, processes, metrics, taps }
     }
 }
 
@@ -66,6 +68,22 @@ fn log(text: &str) -> Result<LogTarget, String> {
     }
 }
 
+pub fn tap(text: &str) -> Result<TapTarget, String> {
+    let cure = "give where to listen and the backend, e.g. `127.0.0.1:9000=http://127.0.0.1:8000`";
+    let (listen, url) = text.split_once('=').ok_or(cure)?;
+    let listen = listen.parse().map_err(|_| cure)?;
+    if url.starts_with("https://") {
+        return Err("a tap passes on to an unencrypted backend; stand it behind what ends TLS".into());
+    }
+    let address = url.strip_prefix("http://").ok_or(cure)?.trim_end_matches('/');
+    if address.is_empty() || address.contains(['/', '?', '#', '@']) {
+        return Err("the backend of a tap is a host and a port; paths pass through as they are".into());
+    }
+    let has_port = address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let to = if has_port { address.to_string() } else { format!("{address}:80") };
+    Ok(TapTarget { listen, to })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +102,15 @@ mod tests {
             [("", process("").is_err()), ("=5", process("=5").is_err()), ("a=", process("a=").is_err())]
         {
             assert!(error, "{bad}");
+        }
+        let tapped =
+            |text: &str| tap(text).map(|tap| tap.to).map_err(|error| error.chars().take(12).collect());
+        assert_eq!(tapped("127.0.0.1:9=http://h:80/"), Ok("h:80".to_string()));
+        assert_eq!(tapped("[::1]:9=http://[::1]"), Ok("[::1]:80".to_string()));
+        assert_eq!(tapped("127.0.0.1:9=https://h"), Err("a tap passes".to_string()));
+        assert_eq!(tapped("127.0.0.1:9=http://h/api"), Err("the backend ".to_string()));
+        for bad in ["h:1", "9000=http://h", "127.0.0.1:9=ws://h"] {
+            assert_eq!(tapped(bad), Err("give where t".to_string()), "{bad}");
         }
         assert!(metrics("h:80/metrics").is_err() && log("app.log").is_err() && log("=x").is_err());
     }

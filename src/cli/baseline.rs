@@ -8,9 +8,12 @@ use crate::model::outcome::ProcessOutcome;
 use crate::report::json;
 use crate::source::open_capture;
 use anyhow::Context;
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::path::Path;
 use std::sync::Arc;
+
+/// A capture's first line holds the contract, and nothing else of any length.
+const LONGEST_FIRST_LINE: u64 = 16 * 1024 * 1024;
 
 /// The processes of a report (`report.json`, or the folder that holds one) or of a capture, which is read
 /// by `contract`'s market hours. One without samples is wrong use: it can never be a baseline.
@@ -28,10 +31,15 @@ pub fn load(path: &Path, contract: &Arc<Contract>) -> anyhow::Result<Vec<Process
 }
 
 fn read(path: &Path, contract: &Arc<Contract>) -> anyhow::Result<Vec<ProcessOutcome>> {
-    let mut input = open_capture(path).map_err(|error| WrongUse(error.to_string()))?;
-    // A report is written indented: its first line is a brace alone.
-    let is_report = input.fill_buf().context("could not read it")?.starts_with(b"{\n");
+    let input = open_capture(path).map_err(|error| WrongUse(error.to_string()))?;
+    let mut first = Vec::new();
+    input.take(LONGEST_FIRST_LINE).read_until(b'\n', &mut first)?;
+    if !first.trim_ascii_start().starts_with(b"{") {
+        return Err(WrongUse("it is neither a report.json nor a capture".into()).into());
+    }
+    // Each line of a capture names its kind; a report's first one is a brace, or all of it.
+    let is_capture = memchr::memmem::find(&first, b"\"kind\"").is_some();
     let outcome =
-        if is_report { evidence::read_report(path) } else { replay::judge_by(path, contract.clone()) };
+        if is_capture { replay::judge_by(path, contract.clone()) } else { evidence::read_report(path) };
     Ok(outcome?.processes)
 }

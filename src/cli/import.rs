@@ -70,8 +70,8 @@ pub struct Into {
     /// The contract; without it the built-in one
     #[arg(long, value_name = "FILE")]
     contract: Option<PathBuf>,
-    /// A flag as it was while this was recorded (repeatable); `websocket-only` cannot be judged without it
-    #[arg(long = "flag", value_name = "NAME=true|false", value_parser = flag)]
+    /// A flag's state, NAME=true or NAME=false, while this was recorded (repeatable)
+    #[arg(long = "flag", value_name = "NAME=STATE", value_parser = flag)]
     flags: Vec<(String, bool)>,
 }
 

@@ -15,7 +15,7 @@ use crate::contract::Contract;
 use crate::model::outcome::ProcessOutcome;
 use crate::model::{Event, Observation, Phase, Timestamp};
 use crate::report::terminal::clean;
-use crate::source::{BackendTargets, Clock, Judge, ProxySettings, RunEnd, RunError, RunSettings, run};
+use crate::source::{BackendTargets, Clock, Feeds, Judge, ProxySettings, RunEnd, RunError, RunSettings, run};
 use anyhow::Context;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -79,6 +79,7 @@ impl LiveRun {
             clock,
             duration: ends.map(|end| end - now),
             seed,
+            feeds: Feeds::Both,
             features: None,
             flags: flags(&self.contract),
             proxies,
@@ -95,6 +96,9 @@ impl LiveRun {
         let ended = run(settings, self.contract, Writer::new(capture), &mut judge, stop).await;
         if let Some(live) = judge.live.take() {
             live.finish();
+        }
+        if matches!(ended, Err(RunError::Setup(_))) {
+            recording::discard_empty(&path);
         }
         let end = ended.map_err(|error| wrong(error, &path))?;
         Ok(Recorded { judging: judge.judging, end, phases: self.phases, format: self.format })
@@ -130,7 +134,7 @@ fn wrong(error: RunError, path: &std::path::Path) -> anyhow::Error {
 }
 
 /// Each feature's flag and its state in the environment.
-fn flags(contract: &Contract) -> Vec<(String, bool)> {
+pub fn flags(contract: &Contract) -> Vec<(String, bool)> {
     let on = |name: &str| {
         variable(name)
             .is_some_and(|v| matches!(v.trim().to_ascii_lowercase().as_str(), "true" | "1" | "on" | "yes"))

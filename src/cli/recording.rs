@@ -16,6 +16,14 @@ pub fn refuse_existing(path: &Path) -> anyhow::Result<()> {
     if path.is_file() { Err(exists(path)) } else { Ok(()) }
 }
 
+/// A run that could not begin leaves no empty capture in the way of the next.
+pub fn discard_empty(path: &Path) {
+    if path.metadata().is_ok_and(|found| found.is_file() && found.len() == 0) {
+        // What stays is told when the next run meets it.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
 pub fn create(path: &Path) -> anyhow::Result<Box<dyn CaptureSink>> {
     match create_capture(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(exists(path)),

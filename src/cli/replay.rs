@@ -51,7 +51,7 @@ pub struct Arguments {
     #[arg(long)]
     skip_damaged: bool,
     /// Hold CPU and memory against this earlier run: its report, report folder or capture
-    #[arg(long, value_name = "REPORT|CAPTURE")]
+    #[arg(long, value_name = "RUN")]
     baseline: Option<PathBuf>,
     /// Threads to work with; how many changes nothing in the reports [default: as many as help]
     #[arg(long, value_name = "N")]

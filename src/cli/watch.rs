@@ -2,7 +2,7 @@
 //! Must not judge; it joins sources, capture, engine, live view and reports.
 
 use super::arguments::{Format, MAX_SPEED, ReportArguments, duration, instant, phase};
-use super::backend::BackendArguments;
+use super::backend::{BACKEND, BackendArguments};
 use super::baseline;
 use super::console::Console;
 use super::exit::Exit;
@@ -53,7 +53,7 @@ pub struct Arguments {
     #[command(flatten)]
     backend: BackendArguments,
     /// Hold CPU and memory against this earlier run: its report, report folder or capture
-    #[arg(long, value_name = "REPORT|CAPTURE", help_heading = "Backend")]
+    #[arg(long, value_name = "RUN", help_heading = BACKEND)]
     baseline: Option<PathBuf>,
     #[command(flatten)]
     report: ReportArguments,

@@ -52,8 +52,9 @@ pub struct Requests {
     method: String,
     /// How near to the opening of a WebSocket a request counts as a page's load.
     pub load_window: Span,
-    /// The flag in the present run, where it is known.
+    /// The flag in the present run, where it is known, and whether it ever was.
     on: Option<bool>,
+    told: bool,
     /// What was seen while the flag was true, and while it was false.
     pub with: Seen,
     pub without: Seen,
@@ -113,6 +114,7 @@ impl Frontend {
             method: feature.rest.method.clone(),
             load_window: feature.rest.poll.half().max(contract.settle),
             on: None,
+            told: false,
             with: Seen::default(),
             without: Seen::default(),
             openings: VecDeque::new(),
@@ -136,6 +138,7 @@ impl Frontend {
         let flags = &start.flags;
         for feature in &mut self.features {
             feature.on = flags.iter().find(|(name, _)| *name == feature.flag).map(|(_, on)| *on);
+            feature.told |= feature.on.is_some();
         }
     }
 
@@ -292,10 +295,11 @@ impl Requests {
 
     /// Why nothing can be said of this flag, or nothing where something can.
     pub fn flag_lacking(&self) -> &'static str {
-        match (self.flag.is_empty(), self.with.lines, self.without.lines) {
+        match (self.flag.is_empty(), self.told, self.with.lines, self.without.lines) {
             (true, ..) => "the contract names no flag of this feature",
-            (_, 0, 0) => "no request of the frontend was seen in a run that tells the flag",
-            (_, 0, _) => "the frontend was seen only while the flag was false",
+            (_, false, ..) => "the recording does not tell the flag's state",
+            (_, _, 0, 0) => "no request of the frontend was seen (see cutover import)",
+            (_, _, 0, _) => "the frontend was seen only while the flag was false",
             _ => "",
         }
     }

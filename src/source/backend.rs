@@ -1,13 +1,17 @@
-//! What is watched beside the feeds: logs, processes, metrics pages.
+//! What is watched beside the feeds: logs, processes, metrics pages, and what the frontend asks for.
 //!
 //! Owns that each is there when a run starts: what is missing then was mistyped, and would be found
 //! out only when the run is over.
 
+use super::import::Routes;
 use super::log::{self, Cleaner, LogTarget, Tail};
 use super::metrics::{self, MetricsError, MetricsTarget, Page};
 use super::process::{self, ProcessError, ProcessTarget, Sampler};
 use super::sequencer::{SetupError, Wiring};
+use super::tap::{Tap, TapTarget};
 use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -16,6 +20,7 @@ pub struct BackendTargets {
     pub logs: Vec<LogTarget>,
     pub processes: Vec<ProcessTarget>,
     pub metrics: Vec<MetricsTarget>,
+    pub taps: Vec<TapTarget>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +31,8 @@ pub enum BackendError {
     Process(#[from] ProcessError),
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    #[error("could not listen on {listen} for --tap: {error}")]
+    Tap { listen: SocketAddr, error: io::Error },
     #[error("two {what} are called `{name}`; give each its own name, as in {example}")]
     TwoOfOneName { what: &'static str, name: String, example: &'static str },
 }
@@ -35,6 +42,7 @@ pub(super) struct Backend {
     logs: Vec<(LogTarget, Tail)>,
     processes: Vec<Sampler>,
     pages: Vec<Page>,
+    taps: Vec<Tap>,
 }
 
 impl Backend {
@@ -62,7 +70,13 @@ impl Backend {
             processes.iter().map(|p| p.label.as_str()).chain(pages.iter().map(|p| p.label.as_str()));
         distinct("processes", "--process api=4711", sampled)?;
         distinct("logs", "--log api=api.log", targets.logs.iter().map(|log| log.name.as_str()))?;
-        Ok(Backend { logs, processes, pages })
+        let routes = Arc::new(Routes::new(&wiring.contract));
+        let mut taps = Vec::new();
+        for target in &targets.taps {
+            let bound = Tap::bind(target, Arc::clone(&routes)).await;
+            taps.push(bound.map_err(|error| BackendError::Tap { listen: target.listen, error })?);
+        }
+        Ok(Backend { logs, processes, pages, taps })
     }
 
     pub(super) fn start(self, tasks: &mut JoinSet<()>, wiring: &Wiring, stop: &watch::Receiver<bool>) {
@@ -74,6 +88,9 @@ impl Backend {
         }
         for sampler in self.processes {
             tasks.spawn(process::follow(sampler, clock, queue.clone(), stop.clone()));
+        }
+        for tap in self.taps {
+            tasks.spawn(tap.follow(clock, queue.clone(), stop.clone()));
         }
         for page in self.pages {
             tasks.spawn(metrics::follow(page, clock, queue.clone(), stop.clone()));

@@ -61,6 +61,7 @@ pub struct RunSettings {
     pub duration: Option<Span>,
     /// Draws the phases of the polls and the jitter of reconnects.
     pub seed: u64,
+    pub feeds: Feeds,
     /// Names of the features to poll; `None` polls all.
     pub features: Option<Vec<String>>,
     /// Each feature's flag and its state, for the `start` line.
@@ -68,6 +69,14 @@ pub struct RunSettings {
     pub proxies: ProxySettings,
     /// What is watched beside the feeds.
     pub backend: BackendTargets,
+}
+
+/// Whether a run connects to what the contract compares, or only watches beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Feeds {
+    #[default]
+    Both,
+    None,
 }
 
 /// How a run ended, and what it left.
@@ -149,14 +158,20 @@ pub async fn run<W: CaptureSink>(
         clock,
         queue,
     };
-    let feeds = RestFeeds::new(&wiring, settings.features.as_deref())?;
-    let stream = Stream::new(&wiring)?;
+    let (feeds, stream) = match settings.feeds {
+        Feeds::Both => {
+            (Some(RestFeeds::new(&wiring, settings.features.as_deref())?), Some(Stream::new(&wiring)?))
+        }
+        Feeds::None => (None, None),
+    };
     let backend = Backend::open(&settings.backend, &wiring).await?;
 
     let began = Instant::now();
     let mut door = Door::new(capture, judge, clock.at(began));
     door.put(Arrival { at: clock.at(began), event: start(&settings, &contract) })?;
-    if let Err(refused) = feeds.log_in().await {
+    if let Some(feeds) = &feeds
+        && let Err(refused) = feeds.log_in().await
+    {
         door.end(clock.now(), EndReason::Interrupted)?;
         return Err(RunError::Login(refused));
     }
@@ -259,14 +274,18 @@ struct Crew {
 }
 
 impl Crew {
-    fn start(feeds: RestFeeds, stream: Stream, backend: Backend, wiring: Wiring) -> Crew {
+    fn start(feeds: Option<RestFeeds>, stream: Option<Stream>, backend: Backend, wiring: Wiring) -> Crew {
         let (stop_polls, polls_stopped) = watch::channel(false);
         let (stop_socket, socket_stopped) = watch::channel(false);
         let mut polls = JoinSet::new();
-        feeds.start(&mut polls, &polls_stopped);
+        if let Some(feeds) = feeds {
+            feeds.start(&mut polls, &polls_stopped);
+        }
         let mut socket = JoinSet::new();
         backend.start(&mut socket, &wiring, &socket_stopped);
-        socket.spawn(stream.follow(socket_stopped.clone()));
+        if let Some(stream) = stream {
+            socket.spawn(stream.follow(socket_stopped.clone()));
+        }
         socket.spawn(watch_event_loop(wiring.clock, wiring.queue, socket_stopped));
         Crew { polls, socket, stop_polls, stop_socket }
     }

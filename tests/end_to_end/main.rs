@@ -12,6 +12,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod backend;
 mod bad_feeds;
 mod demos;
 mod drills;

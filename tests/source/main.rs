@@ -7,4 +7,5 @@ mod backend;
 mod rest;
 mod runs;
 mod support;
+mod tap;
 mod websocket;

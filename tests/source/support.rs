@@ -199,6 +199,7 @@ pub fn settings() -> RunSettings {
         clock: Clock::start(1),
         duration: None,
         seed: 7,
+        feeds: Default::default(),
         features: None,
         flags: vec![("WS_FEATURE_X".to_string(), false)],
         proxies: ProxySettings::default(),
