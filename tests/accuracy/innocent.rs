@@ -129,7 +129,9 @@ impl Variety {
             text = text.replace("poll = \"10s\"", "poll = \"1s\"");
         }
         if matches!(self.stamps, Stamps::Spring | Stamps::Autumn) {
-            text = text.replace("[[feature]]\n", "[[feature]]\nzone = \"America/New_York\"\n");
+            for time in ["time     = \"timestamp\"\n", "time     = \"timestamp_minute\"\n"] {
+                text = text.replace(time, &format!("{time}zone = \"America/New_York\"\n"));
+            }
         }
         if self.hours == Hours::Break {
             let clock = |minutes: i64| (from + Span::from_secs(minutes * 60)).to_string()[11..16].to_string();
