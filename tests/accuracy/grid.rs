@@ -114,7 +114,9 @@ impl Place {
     fn expect(&self, feature: &str, score: &Score) -> Verdict {
         let struck = self.feature.is_none_or(|f| f.name() == feature) || self.class == Class::Malformed;
         let due = score.classes.iter().any(|c| c.class == self.class && c.due > 0);
-        let fails = self.class.severity() == Severity::Fail && due;
+        // What stands beside it may fail where it warns only: a bar that comes too late was missing.
+        let beside = |c: &ClassScore| c.class.severity() == Severity::Fail && c.true_findings > 0;
+        let fails = self.class.severity() == Severity::Fail && due || score.classes.iter().any(beside);
         if struck && fails { Verdict::Fail } else { Verdict::Pass }
     }
 }

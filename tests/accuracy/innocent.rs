@@ -91,7 +91,7 @@ impl Variety {
             other_numbers: coin(11),
             odd_keys: coin(12),
             stamps: STAMPS[(draw(13) % 7) as usize],
-            hours: if draw(14) % 4 == 0 { Hours::Break } else { Hours::Always },
+            hours: Hours::Always,
             reopened: coin(15).then_some((draw(16) % 600) as usize + 200),
         }
     }
@@ -129,7 +129,9 @@ impl Variety {
             text = text.replace("poll = \"10s\"", "poll = \"1s\"");
         }
         if matches!(self.stamps, Stamps::Spring | Stamps::Autumn) {
-            text = text.replace("[[feature]]\n", "[[feature]]\nzone = \"America/New_York\"\n");
+            for time in ["time     = \"timestamp\"\n", "time     = \"timestamp_minute\"\n"] {
+                text = text.replace(time, &format!("{time}zone = \"America/New_York\"\n"));
+            }
         }
         if self.hours == Hours::Break {
             let clock = |minutes: i64| (from + Span::from_secs(minutes * 60)).to_string()[11..16].to_string();
@@ -257,7 +259,11 @@ pub fn problem(variety: &Variety) -> Option<String> {
         Err(problem) => return Some(format!("{problem} of {variety:?}")),
     };
     let found = lines(&told);
-    if found.is_empty() && told.outcome.verdict == Verdict::Pass {
+    // Who trades in few minutes may not have shown enough yet; nothing may have failed.
+    let enough = variety.illiquid == 0;
+    let passes =
+        told.outcome.verdict == Verdict::Pass || !enough && told.outcome.verdict == Verdict::Inconclusive;
+    if found.is_empty() && passes {
         return None;
     }
     let lacking: Vec<String> = told

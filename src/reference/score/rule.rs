@@ -113,8 +113,9 @@ impl Rule {
             brings: &[],
         };
         // Told when REST has shown it.
-        let pair =
-            Rule { before: settle, after: pace.shown(), head: listened, tail: pace.shown(), ..message };
+        // What forms a bar is seen from its begin on; the message that closes it is due at its end.
+        let before = if align == Align::Bucket { interval + settle } else { settle };
+        let pair = Rule { before, after: pace.shown(), head: listened, tail: pace.shown(), ..message };
         // Told by polls that go on to show it: "the last 1–2 messages" are candidates, each for 2P + settle.
         let episode = Rule {
             shape: Shape::Episode,
@@ -123,8 +124,10 @@ impl Rule {
             ..pair
         };
         // A message less is a gap, and a version that REST shows and the stream does not; where there are
-        // no event times, REST has moved on while the last message stands: a value that differs.
-        let lost: &[Class] = if arrival { &[Gap, MissingOnWs, ValueMismatch] } else { &[Gap, MissingOnWs] };
+        // no event times, REST has moved on while the last messages stand: a value that differs, or fields that
+        // each equal another of them (§5.3).
+        let lost: &[Class] =
+            if arrival { &[Gap, MissingOnWs, ValueMismatch, TornRead] } else { &[Gap, MissingOnWs] };
         // While the connection is down or dumb all messages are lost, and attempts to reconnect may fail.
         let down = &[MissingOnWs, Gap, ValueMismatch, TornRead, ConnectFailed, ConnectionDrop, Stalled];
         match class {
@@ -139,6 +142,10 @@ impl Rule {
             UnknownType | Duplicate => message,
             // Only `time` has an order, and only what carries an event time can be late (§6).
             OutOfOrder if align == Align::Time => message,
+            // A bar that is judged before it comes is missing as well: "the finding stands" (§5.4).
+            Late if align == Align::Bucket => {
+                Rule { brings: lost, before: pair.before, after: pair.after, ..message }
+            }
             Late if !arrival => message,
             OutOfOrder | Late => Rule { shape: Shape::OutOfReach, ..message },
             // Told by the tick that comes after, or by the deadline for it; one line counts them all.
