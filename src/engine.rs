@@ -74,6 +74,9 @@ pub struct RunState {
     pub frontend_lines: u64,
     pub samples: u64,
     pub logs: u64,
+    /// Polls of features that are not judged here, and the first of those.
+    pub foreign_polls: u64,
+    pub foreign_feature: Option<String>,
 }
 
 impl Engine {
@@ -137,22 +140,23 @@ impl Engine {
             Event::RestError { feature, params, error, status, detail, .. } => {
                 self.rest_error(at, feature, params, error, *status, detail);
             }
-            Event::RestSkipped { feature, .. } => {
-                if let Some(i) = self.feature(feature) {
-                    self.features[i].traffic.skipped += 1;
-                }
-            }
+            Event::RestSkipped { feature, .. } => match self.feature(feature) {
+                Some(i) => self.features[i].traffic.skipped += 1,
+                None => self.foreign_poll(feature),
+            },
             Event::WsOpen { conn } => self.on_open(*conn, at),
             Event::Ws { conn, bytes, payload } => self.on_frame(at, *conn, *bytes, payload, routed),
             Event::WsClose { conn, code, reason, by } => self.on_close(at, *conn, *code, reason, *by),
             Event::WsError { conn, error, status, detail } => {
                 self.on_ws_error(at, *conn, error, *status, detail)
             }
-            Event::WsRtt { micros, .. } => self.rtt.add(Span::from_micros(*micros as i64)),
+            Event::WsRtt { micros, .. } => {
+                self.rtt.add(Span::from_micros(i64::try_from(*micros).unwrap_or(i64::MAX)));
+            }
             Event::SelfStall { millis } => {
                 self.connection.self_stalls += 1;
-                self.connection.self_stalled =
-                    self.connection.self_stalled + Span::from_millis(*millis as i64);
+                self.connection.self_stalled = self.connection.self_stalled
+                    + Span::from_millis(i64::try_from(*millis).unwrap_or(i64::MAX));
             }
             Event::Sample { .. } => self.run.samples += 1,
             Event::Log { .. } => self.run.logs += 1,
@@ -192,7 +196,8 @@ impl Engine {
         }
     }
 
-    /// A capture whose last line is torn was interrupted, even where an `end` stands before it.
+    /// A capture whose last line is torn was interrupted, even where an `end` stands before it; so was
+    /// one with nothing in it.
     pub fn end_of_torn_capture(&mut self) {
         self.end_of_capture();
         self.run.interrupted = true;
@@ -233,6 +238,12 @@ impl Engine {
         self.features.iter().position(|f| *f.name == *name)
     }
 
+    /// A recording of more features than the contract declares, or than were asked for.
+    fn foreign_poll(&mut self, feature: &str) {
+        self.run.foreign_polls += 1;
+        self.run.foreign_feature.get_or_insert_with(|| quote(feature));
+    }
+
     // ---- REST ----
 
     #[allow(clippy::too_many_arguments)]
@@ -246,7 +257,7 @@ impl Engine {
         bytes: u64,
         payload: &Payload<'_>,
     ) {
-        let Some(i) = self.feature(feature) else { return };
+        let Some(i) = self.feature(feature) else { return self.foreign_poll(feature) };
         self.features[i].traffic.polls += 1;
         self.features[i].traffic.rest_bytes += bytes;
         let unusable = match (status, payload) {
@@ -314,7 +325,7 @@ impl Engine {
         status: Option<u16>,
         detail: &str,
     ) {
-        let Some(i) = self.feature(feature) else { return };
+        let Some(i) = self.feature(feature) else { return self.foreign_poll(feature) };
         self.features[i].traffic.errors += 1;
         let mut draft = Draft::new(Class::RestError, &Arc::from(""), at);
         let mut words = error.to_string();

@@ -13,6 +13,7 @@ use crate::model::{Event, Observation, Phase, Start, Timestamp};
 use crate::source::CaptureInput;
 use anyhow::Context;
 use clap::Args;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -73,78 +74,105 @@ impl Arguments {
 }
 
 pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
-    let first = Recording::open(&settings.captures[0], settings.skip_damaged)?;
-    let (mut contract, own) = contract(&settings, &first)?;
+    let mut opened = VecDeque::new();
+    // An empty capture, or one torn in its first line, has no contract and no begin to tell.
+    for path in &settings.captures {
+        opened.push_back(Recording::open(path, settings.skip_damaged)?);
+        if opened.back().is_some_and(|recording| recording.start.is_some()) {
+            break;
+        }
+    }
+    let started = opened.back().and_then(|r| Some((&r.path, r.start.as_ref()?)));
+    let mut contract = contract(&settings, started)?;
+    let mut contracts =
+        Contracts { judged: contract.sha256.clone(), given: settings.contract.is_some(), other: false };
     narrow(&mut contract, &settings.features)?;
     let short: String = contract.sha256.chars().take(8).collect();
-    let report = RunReport::start(&settings.place, &name(&first, &short))?;
+    let run = started.map_or(format!("undated-{short}"), |(_, (at, _))| run_name(*at, &short));
+    let report = RunReport::start(&settings.place, &run)?;
     let mut judging = Judging::new(Arc::new(contract), report);
     let mut damaged = 0;
     let mut digests = Vec::new();
-    let mut other_contract = false;
-    let mut ended: Option<Timestamp> = None;
-    let mut next = Some(first);
-    for (i, path) in settings.captures.iter().enumerate() {
-        let recording = match next.take() {
+    let mut before: Option<&Path> = None;
+    for path in &settings.captures {
+        let recording = match opened.pop_front() {
             Some(recording) => recording,
             None => Recording::open(path, settings.skip_damaged)?,
         };
-        if let Some(ended) = ended.filter(|ended| recording.began < *ended) {
-            let message = format!(
-                "{} begins at {}, before {} ends at {ended}; give captures in the order of time, none twice",
-                path.display(),
-                recording.began,
-                settings.captures[i - 1].display(),
-            );
-            return Err(WrongUse(message).into());
-        }
-        other_contract |= recording.contract_sha256.as_deref().is_some_and(|sha| sha != own);
-        let read = recording.fold(&mut judging)?;
-        ended = judging.engine.last_at();
+        let read = recording.fold(&mut judging, &mut contracts, before)?;
+        before = Some(path);
         damaged += read.skipped;
         digests.push(read.sha256);
     }
-    let judged = Judged { phases: &settings.phases, other_contract, damaged };
+    let judged = Judged { phases: &settings.phases, other_contract: contracts.other, damaged };
     judging.finish(digests, judged, settings.format, console)
 }
 
-/// By its start; a capture that is torn in its first line has none.
-fn name(first: &Recording, short: &str) -> String {
-    match &first.start {
-        Some(_) => run_name(first.began, short),
-        None => format!("undated-{short}"),
-    }
-}
-
-/// The contract to judge by, and its digest: the one given, else the first capture's own, else the
-/// built-in one.
-fn contract(settings: &Settings, first: &Recording) -> anyhow::Result<(Contract, String)> {
-    let contract = match (&settings.contract, &first.start) {
-        (Some(path), _) => load_contract(Some(path), false)?,
-        (None, Some(start)) if !start.contract.is_empty() => {
-            let name = format!("the contract in line 1 of {}", first.path.display());
-            // A recording that carries a wrong contract is damaged, not wrongly used.
-            let mut contract =
-                read_contract(&name, &start.contract, false).map_err(|e| anyhow::anyhow!("{e}"))?;
+/// The contract to judge by: the one given, else that of the first capture which has a start, else
+/// the built-in one.
+fn contract(
+    settings: &Settings,
+    started: Option<(&PathBuf, &(Timestamp, Start))>,
+) -> anyhow::Result<Contract> {
+    match (&settings.contract, started) {
+        (Some(path), _) => load_contract(Some(path), false),
+        (None, Some((path, (_, start)))) if !start.contract.is_empty() => {
+            let mut contract = embedded(path, 1, start)?;
             // The digest is over the file as it was, before credentials were masked.
             if !start.contract_sha256.is_empty() {
                 contract.sha256.clone_from(&start.contract_sha256);
             }
-            contract
+            Ok(contract)
         }
-        _ => load_contract(None, false)?,
-    };
-    let sha256 = contract.sha256.clone();
-    Ok((contract, sha256))
+        _ => load_contract(None, false),
+    }
+}
+
+/// A recording that carries a wrong contract is damaged, not wrongly used.
+fn embedded(path: &Path, line: u64, start: &Start) -> anyhow::Result<Contract> {
+    let name = format!("the contract in line {line} of {}", path.display());
+    read_contract(&name, &start.contract, false).map_err(|e| anyhow::anyhow!("{e}"))
+}
+
+/// The contract that is judged by, against those that recordings carry.
+struct Contracts {
+    /// Its digest.
+    judged: String,
+    /// By the user, so that what recordings carry need not be right.
+    given: bool,
+    /// A recording carries another one.
+    other: bool,
+}
+
+impl Contracts {
+    fn meet(&mut self, path: &Path, line: u64, start: &Start) -> anyhow::Result<()> {
+        if start.contract_sha256.is_empty() || start.contract_sha256 == self.judged {
+            return Ok(());
+        }
+        self.other = true;
+        if !self.given && !start.contract.is_empty() {
+            embedded(path, line, start)?;
+        }
+        Ok(())
+    }
 }
 
 /// One capture, opened and its first line read.
 struct Recording {
     path: PathBuf,
     reader: Reader<CaptureInput>,
-    start: Option<Start>,
-    began: Timestamp,
-    contract_sha256: Option<String>,
+    start: Option<(Timestamp, Start)>,
+}
+
+/// Refuses a capture that begins before the one before it ends.
+fn in_order(path: &Path, began: Timestamp, ended: Option<(&Path, Timestamp)>) -> anyhow::Result<()> {
+    let Some((before, ended)) = ended.filter(|(_, ended)| began < *ended) else { return Ok(()) };
+    let message = format!(
+        "{} begins at {began}, before {} ends at {ended}; give captures in the order of time, none twice",
+        path.display(),
+        before.display(),
+    );
+    Err(WrongUse(message).into())
 }
 
 /// What is known of a capture once it is read.
@@ -158,22 +186,32 @@ impl Recording {
         let could_not = || format!("could not read {}", path.display());
         let input = CaptureInput::open(path).with_context(could_not)?;
         let mut reader = Reader::hashed_elsewhere(input, ReaderOptions { skip_damaged });
-        let started = reader.read_start().with_context(could_not)?;
-        let began = started.as_ref().map_or(Timestamp(0), |(at, _)| *at);
-        let start = started.map(|(_, start)| start);
-        let contract_sha256 = start.as_ref().map(|s| s.contract_sha256.clone()).filter(|s| !s.is_empty());
-        Ok(Recording { path: path.into(), reader, start, began, contract_sha256 })
+        let start = reader.read_start().with_context(could_not)?;
+        Ok(Recording { path: path.into(), reader, start })
     }
 
-    fn fold(mut self, judging: &mut Judging) -> anyhow::Result<Read> {
+    /// `before`: the capture that was read before this one, and must end before it.
+    fn fold(
+        mut self,
+        judging: &mut Judging,
+        contracts: &mut Contracts,
+        before: Option<&Path>,
+    ) -> anyhow::Result<Read> {
         let could_not = || format!("could not read {}", self.path.display());
-        if let Some(start) = self.start {
-            let observation = Observation { at: self.began, event: Event::Start(Box::new(start)) };
+        let mut ended = before.zip(judging.engine.last_at());
+        if let Some((at, start)) = self.start {
+            in_order(&self.path, at, ended.take())?;
+            contracts.meet(&self.path, 1, &start)?;
+            let observation = Observation { at, event: Event::Start(Box::new(start)) };
             // A start has no body to be damaged.
             let _ = judging.engine.observe(&observation);
         }
         while let Some(line) = self.reader.next() {
             let line = line.with_context(could_not)?;
+            in_order(&self.path, line.observation.at, ended.take())?;
+            if let Event::Start(start) = &line.observation.event {
+                contracts.meet(&self.path, line.number, start)?;
+            }
             if judging.engine.observe(&line.observation).is_ok() {
                 continue;
             }
@@ -187,7 +225,7 @@ impl Recording {
         }
         // Without its `end` the run was interrupted, whatever follows in another capture.
         match self.reader.tail() {
-            Tail::Torn => judging.engine.end_of_torn_capture(),
+            Tail::Torn | Tail::Empty => judging.engine.end_of_torn_capture(),
             _ => judging.engine.end_of_capture(),
         }
         let sha256 = self.reader.input().sha256().unwrap_or_default().to_string();

@@ -61,6 +61,7 @@ impl Content {
                     let slot = &extraction.slots[base + column];
                     if slot.kind == Kind::Absent { Slot::default() } else { rebase(slot) }
                 }
+                ColumnSource::Shared(earlier) => self.slots[*earlier],
                 ColumnSource::Root(root) => self.append(extraction.roots[*root], body),
                 ColumnSource::Index => self.append(record.name, body),
                 ColumnSource::Param(name) => match params.iter().find(|(n, _)| n == name) {
@@ -74,9 +75,11 @@ impl Content {
         }
         for row in record.rows.0..record.rows.1 {
             let base = row as usize * plan.row_columns.len();
+            let row_start = self.slots.len();
             for (column, source) in plan.row_columns.iter().enumerate() {
                 let slot = match source {
                     ColumnSource::Constant(raw) => self.append_raw(raw),
+                    ColumnSource::Shared(earlier) => self.slots[row_start + earlier],
                     _ => match &extraction.row_slots[base + column] {
                         slot if slot.kind == Kind::Absent => Slot::default(),
                         slot => rebase(slot),

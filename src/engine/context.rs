@@ -86,8 +86,17 @@ pub struct Counts {
     pub last_pair: Option<Timestamp>,
     pub freshness: Histogram,
     pub delay: Histogram,
-    /// Per column (rows' columns after the record's): compared, different.
-    pub fields: Vec<(u64, u64)>,
+    /// Per column, rows' columns after the record's.
+    pub fields: Vec<FieldCount>,
+}
+
+/// How often one column was compared, was found different, and could not be compared because REST's
+/// own value could not be read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FieldCount {
+    pub compared: u64,
+    pub different: u64,
+    pub unread: u64,
 }
 
 impl Counts {
@@ -110,7 +119,7 @@ impl Counts {
             last_pair: None,
             freshness: Histogram::new(resolution),
             delay: Histogram::new(resolution),
-            fields: vec![(0, 0); fields],
+            fields: vec![FieldCount::default(); fields],
         }
     }
 
@@ -208,13 +217,16 @@ impl Context<'_> {
     pub fn count_pair(&mut self, at: Timestamp, remarks: Remarks, equal: bool, kept: &mut Vec<Remark>) {
         self.counts.pair(at, equal);
         for column in remarks.compared {
-            self.counts.fields[column].0 += 1;
+            self.counts.fields[column].compared += 1;
+        }
+        for column in remarks.unread {
+            self.counts.fields[column].unread += 1;
         }
         if let Some(rows) = remarks.same_text {
             let columns = self.rules.columns.iter().map(|rule| (rule, 1));
             let all = columns.chain(self.rules.row_columns.iter().map(|rule| (rule, rows)));
             for ((rule, times), count) in all.zip(&mut self.counts.fields) {
-                count.0 += if rule.compared { times } else { 0 };
+                count.compared += if rule.compared { times } else { 0 };
             }
         }
         for (field, rest, ws) in remarks.type_differs {
@@ -226,7 +238,7 @@ impl Context<'_> {
     pub fn report(&mut self, pair: &Pairing<'_>, differences: &[Difference]) {
         for difference in differences {
             if let Some(column) = self.column_of(difference) {
-                self.counts.fields[column].1 += 1;
+                self.counts.fields[column].different += 1;
             }
             let mut draft = Draft::new(difference.class, pair.label, pair.at);
             draft.row = difference.row.clone();

@@ -157,7 +157,7 @@ struct Walk<'w> {
     scanner: Scanner<'w>,
     text: &'w str,
     out: &'w mut Extraction,
-    /// Undeclared names of the objects that are open, innermost last.
+    /// Names of the objects that are open, innermost last: undeclared ones, and those of records by name.
     names: Vec<(u32, u32)>,
     found: bool,
     rows: u32,
@@ -233,6 +233,10 @@ impl Walk<'_> {
                 Some(child) => {
                     next = child + 1;
                     let bit = 1_u64.checked_shl(child as u32).unwrap_or(0);
+                    if bit == 0 {
+                        // Beyond the bits: looked for among the names at the end.
+                        self.names.push(self.place(name));
+                    }
                     if seen & bit != 0 {
                         self.out.fault.get_or_insert_with(|| Fault::Duplicate(children[child].0.to_string()));
                         self.scanner.value()?;
@@ -250,10 +254,10 @@ impl Walk<'_> {
                     }
                 }
                 None => {
-                    let start = name.as_ptr() as usize - self.text.as_ptr() as usize;
-                    self.names.push((start as u32, name.len() as u32));
+                    let (start, len) = self.place(name);
+                    self.names.push((start, len));
                     if level != Level::Root {
-                        let name = Slot { start: start as u32, len: name.len() as u32, kind: Kind::String };
+                        let name = Slot { start, len, kind: Kind::String };
                         let row = level == Level::Row;
                         self.out.unknown.push(Unknown { row, node: node as u32, name });
                     }
@@ -263,6 +267,11 @@ impl Walk<'_> {
         }
         self.find_duplicate(names_before);
         Ok(())
+    }
+
+    /// Where a member's name stands in the text.
+    fn place(&self, name: &str) -> (u32, u32) {
+        ((name.as_ptr() as usize - self.text.as_ptr() as usize) as u32, name.len() as u32)
     }
 
     /// Looks for a name that stands twice among the undeclared ones of the object just closed.
@@ -308,12 +317,14 @@ impl Walk<'_> {
                 }
             }
             Kind::Object if self.plan.index.is_some() => {
+                let names_before = self.names.len();
                 self.scanner.enter();
                 while let Some((name, _)) = self.scanner.member(&mut first)? {
-                    let start = name.as_ptr() as usize - self.text.as_ptr() as usize - 1;
-                    let len = name.len() as u32 + 2;
-                    self.record(Slot { start: start as u32, len, kind: Kind::String })?;
+                    let (start, len) = self.place(name);
+                    self.record(Slot { start: start - 1, len: len + 2, kind: Kind::String })?;
+                    self.names.push((start, len));
                 }
+                self.find_duplicate(names_before);
             }
             Kind::Object => self.record(Slot::default())?,
             _ => {

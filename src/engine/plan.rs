@@ -42,8 +42,6 @@ pub struct SidePlan {
     pub columns: Vec<ColumnSource>,
     pub row_columns: Vec<ColumnSource>,
     pub roots: usize,
-    /// Any column is filled from outside the record.
-    pub outside: bool,
     pub has_rows: bool,
 }
 
@@ -52,6 +50,8 @@ pub struct SidePlan {
 pub enum ColumnSource {
     /// Captured by the walk of the record (or row).
     Walked,
+    /// Stands where an earlier column stands.
+    Shared(Column),
     /// The n-th pointer from the body's root.
     Root(usize),
     /// The member name under which the record stood.
@@ -146,7 +146,6 @@ impl Builder {
             columns: Vec::new(),
             row_columns: Vec::new(),
             roots: 0,
-            outside: false,
             has_rows: rows.is_some(),
         };
         let mut builder = Builder { plan };
@@ -161,7 +160,6 @@ impl Builder {
                 }
                 source => builder.column(1, column, source),
             };
-            builder.plan.outside |= source != ColumnSource::Walked && source != ColumnSource::Absent;
             builder.plan.columns.push(source);
         }
         if let Some((at, fields)) = rows {
@@ -211,11 +209,13 @@ impl Builder {
     }
 
     fn capture(&mut self, node: usize, column: Column) -> ColumnSource {
-        let taken = &mut self.plan.nodes[node].capture;
-        if taken.is_none() {
-            *taken = Some(column);
+        match self.plan.nodes[node].capture {
+            Some(earlier) => ColumnSource::Shared(earlier),
+            None => {
+                self.plan.nodes[node].capture = Some(column);
+                ColumnSource::Walked
+            }
         }
-        ColumnSource::Walked
     }
 
     /// The node at `path` below `entry`, made where it is new.

@@ -4,11 +4,11 @@
 //! Instants are RFC 3339 (UTC), spans whole nanoseconds (`_ns`), fractions decimals of eight digits;
 //! what was not measured is `null`, never 0. Records stand as strings: the very text that came in.
 
-use super::terminal::is_control;
 use crate::model::outcome::{
     CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, Measures, Outcome, Quantiles,
     WaiverOutcome,
 };
+use crate::model::text::is_control;
 use crate::model::{Class, Finding, Span, Timestamp};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};

@@ -68,7 +68,7 @@ fn a_damaged_line_is_named_or_skipped_and_counted() {
     refused(&replay(&bench, &[&damaged]), 4, &["damaged.jsonl", "line 60"]);
     let skipped = replay(&bench, &[&damaged, "--skip-damaged"]);
     assert_eq!(skipped.code, code, "{}\n{}", skipped.out, skipped.err);
-    assert!(skipped.out.contains("1 damaged line skipped"), "{}", skipped.out);
+    assert!(skipped.out.contains("1 damaged line was skipped"), "{}", skipped.out);
     assert_eq!(bench.report("report").json()["damaged_lines"], 1);
 }
 
