@@ -7,8 +7,11 @@ mod lacking;
 mod messages_seen;
 mod no_drops;
 mod no_gaps;
+pub mod plan;
 mod required_fields;
+pub mod sessions_covered;
 mod values_match;
+pub mod values_proven;
 
 pub use conclude::{Provenance, conclude};
 
@@ -61,8 +64,8 @@ pub const CHECKS: &[Check] = &[
     values_match::AFTER_ENABLING,
     lacking::RESOURCES_FLAT,
     lacking::LOGS_CLEAN,
-    lacking::SESSIONS_COVERED,
-    lacking::VALUES_PROVEN,
+    sessions_covered::CHECK,
+    values_proven::CHECK,
     lacking::PROD_LOGS_CLEAN,
     lacking::SIGNED_OFF,
 ];

@@ -5,6 +5,7 @@
 
 pub mod arguments;
 pub mod console;
+pub mod evidence;
 pub mod exit;
 pub mod folder;
 pub mod judging;
@@ -14,8 +15,11 @@ pub mod logging;
 pub mod recording;
 pub mod results;
 
+pub mod calendar;
 pub mod demo;
+pub mod gate;
 pub mod init;
+pub mod plan;
 pub mod replay;
 pub mod serve;
 pub mod simulate;
@@ -49,9 +53,12 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Demo(arguments) => demo::run(arguments.settings(), console),
         Command::Watch(arguments) => watch::run(arguments.settings(), console),
         Command::Replay(arguments) => replay::run(arguments.settings(), console),
+        Command::Gate(arguments) => gate::run(arguments.settings(), console),
         Command::Serve(arguments) => serve::run(arguments.settings(), console),
         Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
         Command::Init(arguments) => init::run(&arguments.settings(), console),
+        Command::Plan(arguments) => plan::run(&arguments.settings(), console),
+        Command::Calendar(arguments) => calendar::run(&arguments.settings(), console),
     }
 }
 

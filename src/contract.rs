@@ -6,7 +6,7 @@
 pub mod builtin;
 pub mod expression;
 pub mod parse;
-mod spelling;
+pub mod spelling;
 
 pub use builtin::{BUILTIN, builtin};
 pub use expression::{Invariant, Number};
@@ -23,6 +23,8 @@ pub struct Contract {
     pub ws: WsSettings,
     pub settle: Span,
     pub features: Vec<Feature>,
+    /// The file's own calendars, by name; those compiled in are not among them.
+    pub calendars: Vec<Arc<CalendarRule>>,
     /// Names of fields whose values are replaced by a keyed hash before anything is stored.
     pub redact: Vec<String>,
     pub reviewers: Vec<String>,

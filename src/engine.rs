@@ -18,6 +18,8 @@ pub mod intern;
 pub mod ledger;
 pub mod link;
 pub mod plan;
+pub mod proof;
+pub mod sessions;
 pub mod stream;
 
 pub use extract::Extraction;
@@ -327,6 +329,8 @@ impl Engine {
     ) {
         let Some(i) = self.feature(feature) else { return self.foreign_poll(feature) };
         self.features[i].traffic.errors += 1;
+        let known = if params.is_empty() { crate::model::observation::NO_PARAMS } else { params };
+        self.features[i].unanswered(known, at);
         let mut draft = Draft::new(Class::RestError, &Arc::from(""), at);
         let mut words = error.to_string();
         if let Some(status) = status.filter(|s| *s != 0) {
@@ -347,6 +351,7 @@ impl Engine {
     fn on_open(&mut self, conn: u32, at: Timestamp) {
         self.connection.opens += 1;
         self.link.open(conn, at);
+        self.features.iter_mut().for_each(|feature| feature.link_is(true, at));
         for (_, draft) in std::mem::take(&mut self.drops) {
             self.ledger.add_common(draft, at);
         }
@@ -435,6 +440,8 @@ impl Engine {
     fn on_close(&mut self, at: Timestamp, conn: u32, code: u16, reason: &str, by: ClosedBy) {
         self.connection.closes += 1;
         let closed = self.link.close(conn, at);
+        let up = self.link.is_open();
+        self.features.iter_mut().for_each(|feature| feature.link_is(up, at));
         let class = match by {
             ClosedBy::Us => None,
             ClosedBy::Peer | ClosedBy::Network => Some(Class::ConnectionDrop),

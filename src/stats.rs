@@ -4,6 +4,6 @@ pub mod bound;
 pub mod histogram;
 pub mod slope;
 
-pub use bound::clopper_pearson_upper;
+pub use bound::{clean_trials, clopper_pearson_upper};
 pub use histogram::Histogram;
 pub use slope::{Segment, Slope};

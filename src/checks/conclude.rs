@@ -1,6 +1,6 @@
 //! From a finished engine to the frozen outcome: every check of every feature, and the verdicts.
 
-use super::{CHECKS, Check, View};
+use super::{CHECKS, Check, View, sessions_covered, values_proven};
 use crate::engine::Engine;
 use crate::engine::FeatureState;
 use crate::engine::ledger::Tally;
@@ -39,8 +39,13 @@ pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
                 }
                 phases => phases.contains(&phase),
             };
-            let checks: Vec<CheckResult> =
-                CHECKS.iter().map(|check| result(check, &view, asked(check.phase))).collect();
+            let sessions = sessions_covered::seen(&view);
+            let required = sessions_covered::required(&view);
+            let whole = sessions_covered::count(&sessions, required);
+            let checks: Vec<CheckResult> = CHECKS
+                .iter()
+                .map(|check| CheckResult { sessions: whole, ..result(check, &view, asked(check.phase)) })
+                .collect();
             FeatureOutcome {
                 name: feature.name.clone(),
                 flag: flag.clone(),
@@ -50,6 +55,9 @@ pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
                 verdict: Verdict::of(checks.iter().filter_map(|c| c.verdict)),
                 checks,
                 measures: measures(feature, tally),
+                sessions,
+                proofs: values_proven::seen(&view),
+                required,
             }
         })
         .collect();

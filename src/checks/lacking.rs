@@ -25,20 +25,6 @@ pub const LOGS_CLEAN: Check = check(
     "no line of the logs matches [logs] errors",
     |_, _| lacking("no log was read"),
 );
-pub const SESSIONS_COVERED: Check = check(
-    "sessions-covered",
-    Phase::BeforeDeleting,
-    &[],
-    "enough full market sessions, each covered and clean by itself",
-    |_, _| lacking("sessions are not counted yet"),
-);
-pub const VALUES_PROVEN: Check = check(
-    "values-proven",
-    Phase::BeforeDeleting,
-    &[],
-    "every compared field that is not static was seen to change",
-    |_, _| lacking("changes of values are not counted yet"),
-);
 pub const PROD_LOGS_CLEAN: Check = check(
     "prod-logs-clean",
     Phase::BeforeDeleting,

@@ -5,11 +5,13 @@ use super::arguments::{Format, ReportArguments, phase};
 use super::console::Console;
 use super::exit::{Exit, WrongUse};
 use super::folder::{Place, run_name};
-use super::judging::{Judged, Judging, load_contract, narrow, read_contract};
+use super::judging::{Judged, Judging, TOOL, load_contract, narrow, read_contract};
 use super::results::RunReport;
 use crate::capture::{LineError, Reader, ReaderOptions, Tail, decode_slow};
+use crate::checks::{Provenance, conclude};
 use crate::contract::Contract;
-use crate::model::{Event, Observation, Phase, Start, Timestamp};
+use crate::engine::Engine;
+use crate::model::{Event, Observation, Outcome, Phase, Start, Timestamp};
 use crate::source::CaptureInput;
 use anyhow::Context;
 use clap::Args;
@@ -82,10 +84,10 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
             break;
         }
     }
-    let started = opened.back().and_then(|r| Some((&r.path, r.start.as_ref()?)));
-    let mut contract = contract(&settings, started)?;
-    let mut contracts =
-        Contracts { judged: contract.sha256.clone(), given: settings.contract.is_some(), other: false };
+    let started = opened.back().and_then(Recording::started);
+    let given = settings.contract.as_deref();
+    let mut contract = contract(given, started)?;
+    let mut contracts = Contracts::new(&contract, given);
     narrow(&mut contract, &settings.features)?;
     let short: String = contract.sha256.chars().take(8).collect();
     let run = started.map_or(format!("undated-{short}"), |(_, (at, _))| run_name(*at, &short));
@@ -99,7 +101,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
             Some(recording) => recording,
             None => Recording::open(path, settings.skip_damaged)?,
         };
-        let read = recording.fold(&mut judging, &mut contracts, before)?;
+        let read = recording.fold(&mut judging.engine, &mut contracts, before)?;
         before = Some(path);
         damaged += read.skipped;
         digests.push(read.sha256);
@@ -108,13 +110,28 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     judging.finish(digests, judged, settings.format, console)
 }
 
+/// What one capture proves in these phases, without a report of its own.
+pub fn judge(capture: &Path, given: Option<&Path>, phases: &[Phase]) -> anyhow::Result<Outcome> {
+    let recording = Recording::open(capture, false)?;
+    let contract = contract(given, recording.started())?;
+    let mut contracts = Contracts::new(&contract, given);
+    let mut engine = Engine::new(Arc::new(contract), Box::new(|_| {}));
+    let read = recording.fold(&mut engine, &mut contracts, None)?;
+    engine.finish();
+    let provenance = Provenance {
+        tool: TOOL.into(),
+        phases: phases.to_vec(),
+        capture_sha256: vec![read.sha256],
+        other_contract: contracts.other,
+        damaged: read.skipped,
+    };
+    Ok(conclude(&engine, provenance))
+}
+
 /// The contract to judge by: the one given, else that of the first capture which has a start, else
 /// the built-in one.
-fn contract(
-    settings: &Settings,
-    started: Option<(&PathBuf, &(Timestamp, Start))>,
-) -> anyhow::Result<Contract> {
-    match (&settings.contract, started) {
+fn contract(given: Option<&Path>, started: Option<Started<'_>>) -> anyhow::Result<Contract> {
+    match (given, started) {
         (Some(path), _) => load_contract(Some(path), false),
         (None, Some((path, (_, start)))) if !start.contract.is_empty() => {
             let mut contract = embedded(path, 1, start)?;
@@ -145,6 +162,10 @@ struct Contracts {
 }
 
 impl Contracts {
+    fn new(judged: &Contract, given: Option<&Path>) -> Contracts {
+        Contracts { judged: judged.sha256.clone(), given: given.is_some(), other: false }
+    }
+
     fn meet(&mut self, path: &Path, line: u64, start: &Start) -> anyhow::Result<()> {
         if start.contract_sha256.is_empty() || start.contract_sha256 == self.judged {
             return Ok(());
@@ -156,6 +177,9 @@ impl Contracts {
         Ok(())
     }
 }
+
+/// Where a `start` stands, and what it says.
+type Started<'s> = (&'s Path, &'s (Timestamp, Start));
 
 /// One capture, opened and its first line read.
 struct Recording {
@@ -190,21 +214,25 @@ impl Recording {
         Ok(Recording { path: path.into(), reader, start })
     }
 
+    fn started(&self) -> Option<Started<'_>> {
+        Some((&self.path, self.start.as_ref()?))
+    }
+
     /// `before`: the capture that was read before this one, and must end before it.
     fn fold(
         mut self,
-        judging: &mut Judging,
+        engine: &mut Engine,
         contracts: &mut Contracts,
         before: Option<&Path>,
     ) -> anyhow::Result<Read> {
         let could_not = || format!("could not read {}", self.path.display());
-        let mut ended = before.zip(judging.engine.last_at());
+        let mut ended = before.zip(engine.last_at());
         if let Some((at, start)) = self.start {
             in_order(&self.path, at, ended.take())?;
             contracts.meet(&self.path, 1, &start)?;
             let observation = Observation { at, event: Event::Start(Box::new(start)) };
             // A start has no body to be damaged.
-            let _ = judging.engine.observe(&observation);
+            let _ = engine.observe(&observation);
         }
         while let Some(line) = self.reader.next() {
             let line = line.with_context(could_not)?;
@@ -212,12 +240,12 @@ impl Recording {
             if let Event::Start(start) = &line.observation.event {
                 contracts.meet(&self.path, line.number, start)?;
             }
-            if judging.engine.observe(&line.observation).is_ok() {
+            if engine.observe(&line.observation).is_ok() {
                 continue;
             }
             // Another writer may have put members behind the body.
             let damage = match decode_slow(line.text) {
-                Ok(observation) if judging.engine.observe(&observation).is_ok() => continue,
+                Ok(observation) if engine.observe(&observation).is_ok() => continue,
                 Ok(_) => LineError::NotJson("its body is no JSON".into()),
                 Err(damage) => damage,
             };
@@ -225,8 +253,8 @@ impl Recording {
         }
         // Without its `end` the run was interrupted, whatever follows in another capture.
         match self.reader.tail() {
-            Tail::Torn | Tail::Empty => judging.engine.end_of_torn_capture(),
-            _ => judging.engine.end_of_capture(),
+            Tail::Torn | Tail::Empty => engine.end_of_torn_capture(),
+            _ => engine.end_of_capture(),
         }
         let sha256 = self.reader.input().sha256().unwrap_or_default().to_string();
         Ok(Read { skipped: self.reader.skipped(), sha256 })

@@ -107,6 +107,7 @@ fn contract(root: &Table<'_, '_>, text: &str) -> Option<Contract> {
         ws: ws?,
         settle: timing.settle,
         features,
+        calendars: calendars.rules(),
         redact: redact?,
         reviewers: reviewers?,
         waivers: waivers?,

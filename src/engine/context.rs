@@ -5,6 +5,7 @@ use super::compare::{self, Broken, Difference, Extent, Instants, Remarks, Rules}
 use super::content::Content;
 use super::ledger::{Draft, Ledger};
 use super::link::Link;
+use super::proof::Proof;
 use crate::contract::Feature;
 use crate::model::{Class, Severity, Span, Timestamp};
 use crate::stats::Histogram;
@@ -88,6 +89,7 @@ pub struct Counts {
     pub delay: Histogram,
     /// Per column, rows' columns after the record's.
     pub fields: Vec<FieldCount>,
+    pub proof: Proof,
 }
 
 /// How often one column was compared, was found different, and could not be compared because REST's
@@ -100,8 +102,9 @@ pub struct FieldCount {
 }
 
 impl Counts {
-    pub fn new(fields: usize, interval: Span) -> Counts {
-        let resolution = Span((interval.0 / 1_000).clamp(1_000, 10_000_000));
+    pub fn new(feature: &Feature, rules: &Rules) -> Counts {
+        let resolution = Span((feature.interval.0 / 1_000).clamp(1_000, 10_000_000));
+        let fields = rules.columns.len() + rules.row_columns.len();
         Counts {
             pairs: 0,
             matched: 0,
@@ -120,6 +123,7 @@ impl Counts {
             freshness: Histogram::new(resolution),
             delay: Histogram::new(resolution),
             fields: vec![FieldCount::default(); fields],
+            proof: Proof::new(feature, rules),
         }
     }
 
@@ -232,6 +236,11 @@ impl Context<'_> {
         for (field, rest, ws) in remarks.type_differs {
             remark(kept, Class::TypeDiffers, &field, at, || (rest, ws));
         }
+    }
+
+    /// A pair matched: what the message says is held against the stream's matched message before.
+    pub fn prove(&mut self, message: &Content) {
+        self.counts.proof.pair_matched(self.rules, self.stream, message);
     }
 
     /// Writes down each difference of a pair.

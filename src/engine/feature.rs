@@ -11,6 +11,7 @@ use super::intern::Interner;
 use super::ledger::{Draft, Ledger};
 use super::link::{Link, Opened};
 use super::plan::SidePlan;
+use super::sessions::Sessions;
 use super::stream::{Stream, WsRecord};
 use crate::contract::{Contract, Feature};
 use crate::model::json::Kind;
@@ -45,6 +46,7 @@ pub struct FeatureState {
     first_answer: Option<Timestamp>,
     pub market_time: Span,
     pub connected_time: Span,
+    pub sessions: Sessions,
     /// The calendar does not know all of the time that was watched.
     pub beyond_calendar: bool,
     scratch: Content,
@@ -167,10 +169,9 @@ impl FeatureState {
 
     pub fn new(index: usize, contract: &Contract, feature: &Feature) -> FeatureState {
         let spec = Spec::new(index, contract, feature);
-        let fields = spec.rules.columns.len() + spec.rules.row_columns.len();
         FeatureState {
             name: feature.name.clone(),
-            counts: Counts::new(fields, feature.interval),
+            counts: Counts::new(feature, &spec.rules),
             spec,
             streams: Vec::new(),
             endpoints: Vec::new(),
@@ -181,6 +182,7 @@ impl FeatureState {
             first_answer: None,
             market_time: Span::ZERO,
             connected_time: Span::ZERO,
+            sessions: Sessions::default(),
             beyond_calendar: false,
             scratch: Content::default(),
             key_bytes: Vec::new(),
@@ -280,6 +282,8 @@ impl FeatureState {
     pub fn on_rest(&mut self, answered: Answered<'_>, around: &mut Surroundings<'_>) {
         let Answered { endpoint, sent, received, text, extraction, plan } = answered;
         self.traffic.answers += 1;
+        let feature = &self.spec.feature;
+        self.sessions.answered(endpoint, received, feature.rest.poll, &feature.calendar);
         let feed_began = *self.first_answer.get_or_insert(received);
         let before = self.endpoints[endpoint].last;
         self.touched.clear();
@@ -302,6 +306,7 @@ impl FeatureState {
                 .filter(|(_, r)| stream.rest_last.is_none_or(|(_, shown)| shown != *r && shown != received));
             let poll = Poll { sent, received, absent_before: absent_before.map(|(s, _)| s) };
             stream.endpoint = Some(endpoint);
+            self.counts.proof.rest_showed(&self.spec.rules, number as u32, &self.scratch);
             let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
             stream.on_rest(&mut cx, event, &self.scratch, poll);
             if self.touched.last() != Some(&(number as u32)) {
@@ -357,12 +362,23 @@ impl FeatureState {
         }
     }
 
+    /// An endpoint gave no usable answer.
+    pub fn unanswered(&mut self, params: &str, at: Timestamp) {
+        let endpoint = self.endpoint(params);
+        self.sessions.asked(endpoint, at, &self.spec.feature.calendar);
+    }
+
+    pub fn link_is(&mut self, up: bool, at: Timestamp) {
+        self.sessions.link_is(up, at, &self.spec.feature.calendar);
+    }
+
     // ---- ends ----
 
     /// A run ends.
     pub fn end(&mut self, began: Timestamp, at: Timestamp, around: &mut Surroundings<'_>) {
         let calendar = self.spec.feature.calendar.clone();
         self.market_time = self.market_time + calendar.market_time(began, at);
+        self.sessions.end(at, &calendar);
         self.beyond_calendar |= !calendar.knows(began, at);
         for (from, to) in around.link.up_times(at) {
             self.connected_time = self.connected_time + calendar.market_time(from, to);
@@ -390,6 +406,7 @@ impl FeatureState {
             stream.ws_first = None;
         }
         self.endpoints.iter_mut().for_each(Endpoint::end);
+        self.counts.proof.end();
         self.first_answer = None;
     }
 

@@ -85,6 +85,7 @@ pub fn contract(rest: SocketAddr, ws: SocketAddr, features: &[&str]) -> Contract
         },
         settle: Span::from_secs(2),
         features: features.iter().map(|name| feature(name)).collect(),
+        calendars: Vec::new(),
         redact: Vec::new(),
         reviewers: Vec::new(),
         waivers: Vec::new(),

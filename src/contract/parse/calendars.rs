@@ -58,6 +58,11 @@ impl Calendars {
         calendars
     }
 
+    /// The file's own calendars that are sound.
+    pub fn rules(&self) -> Vec<Arc<CalendarRule>> {
+        self.own.values().flatten().map(|(_, rule)| rule.clone()).collect()
+    }
+
     fn own_calendar(
         &self,
         name: &At<&str>,

@@ -180,9 +180,9 @@ impl<'r, 'e> Table<'r, 'e> {
     }
 
     fn value(&self, key: &'static str) -> Option<&'r Spanned<DeValue<'r>>> {
-        let mut known = self.known.borrow_mut();
-        if !known.contains(&key) {
-            known.push(key);
+        // Some keys are asked for twice, once for each form they may have.
+        if !self.known.borrow().contains(&key) {
+            self.known.borrow_mut().push(key);
         }
         self.find(key).map(|(_, value)| value)
     }
