@@ -125,6 +125,52 @@ fn captures_stand_in_the_order_of_time() {
     refused(&replay(&bench, &[&monday, &monday]), 2, &["monday.jsonl begins at", "none twice"]);
 }
 
+/// A run killed before its first flush, among others.
+#[test]
+fn an_empty_capture_among_others_is_interrupted_wherever_it_stands() {
+    let bench = Bench::new();
+    let (monday, empty) = (session(&bench, "monday.jsonl", MONDAY), bench.write("empty.jsonl", ""));
+    let torn = bench.write("torn.jsonl", &fs::read_to_string(&monday).unwrap()[..40]);
+    let alone = replay(&bench, &[&monday]);
+    assert_eq!(bench.report("report").check("positions", "no-drops")["verdict"], "PASS", "{}", alone.out);
+    for captures in [[&empty, &monday], [&monday, &empty], [&torn, &monday], [&monday, &torn]] {
+        let ran = replay(&bench, &captures.map(String::as_str));
+        assert_eq!(ran.code, Some(3), "{captures:?}: {}{}", ran.out, ran.err);
+        let report = bench.report("report");
+        assert_eq!(report.check("positions", "no-drops")["verdict"], "INCONCLUSIVE", "{captures:?}");
+        assert_eq!(report.check("positions", "values-match")["verdict"], "PASS", "{captures:?}");
+    }
+}
+
+#[test]
+fn a_wrong_contract_in_any_capture_is_named() {
+    let bench = Bench::new();
+    let (monday, tuesday) =
+        (session(&bench, "monday.jsonl", MONDAY), session(&bench, "tuesday.jsonl", TUESDAY));
+    let text = fs::read_to_string(&tuesday).unwrap();
+    let start: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let changed = |contract: &str| {
+        let mut start = start.clone();
+        (start["contract"], start["contract_sha256"]) = (contract.into(), "ab".repeat(32).into());
+        format!("{start}\n{}", text.split_once('\n').unwrap().1)
+    };
+    let wrong = bench.write("wrong.jsonl", changed("version = 1\n"));
+    refused(&replay(&bench, &[&monday, &wrong]), 4, &["line 1 of", "wrong.jsonl", "`[rest]` is lacking"]);
+    let both = fs::read_to_string(&monday).unwrap() + &changed("version = 1\n");
+    let line = format!("line {} of", fs::read_to_string(&monday).unwrap().lines().count() + 1);
+    refused(&replay(&bench, &[&bench.write("both.jsonl", both)]), 4, &[&line, "both.jsonl"]);
+    // With a contract of the user's own it need not be right; that it is another one is said once.
+    let own = bench.write("own.toml", BUILTIN);
+    for arguments in [
+        vec![&monday, &wrong, "--contract", &own],
+        vec![&monday, &bench.write("o.jsonl", changed(&format!("{BUILTIN}\n")))],
+    ] {
+        let ran = replay(&bench, &arguments);
+        assert_ne!(ran.code, Some(4), "{}", ran.err);
+        assert_eq!(ran.out.matches("another contract").count(), 1, "{}", ran.out);
+    }
+}
+
 #[test]
 fn what_was_typed_wrongly_is_told_with_what_would_be_right() {
     let bench = Bench::new();
