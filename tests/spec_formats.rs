@@ -5,7 +5,7 @@ mod common;
 
 use common::{HEAD, Script, Told, contract, stamp};
 use cutover::contract::Contract;
-use cutover::model::{Class, ClosedBy, Event, Severity, Verdict};
+use cutover::model::{Class, ClosedBy, Event, Payload, Severity, Verdict};
 use std::sync::Arc;
 
 const REST: &str = r#"path = "/f", poll = "10s", records = "/list""#;
@@ -152,6 +152,51 @@ fn duplicates_count_among_records_by_name_and_beyond_64_fields() {
     assert_eq!(records(&contract, &values, &values).at_least(Severity::Info), [] as [&str; 0]);
     let told = records(&contract, &values, &format!("{values},\"f69\":69"));
     assert_eq!(told.first(Class::Malformed).detail, "duplicate member `f69`");
+}
+
+#[test]
+fn what_the_contract_takes_from_the_root_is_expected_in_a_record_that_is_the_body() {
+    let contract = contract(&format!(
+        r#"{HEAD}
+[[feature]]
+name = "f"
+align = "time"
+interval = "10s"
+key = ["id"]
+time = "ts"
+rest = {{ path = "/f", poll = "10s" }}
+ws = {{ type = "f" }}
+[feature.fields]
+id = {{ type = "integer" }}
+ts = {{ type = "timestamp" }}
+v = {{ type = "decimal", rest = "$/later/v" }}
+"#
+    ));
+    let told = ticks(&contract, "{}", r#"{"id":1,"ts":TS,"later":{"v":5}}"#, r#""id":1,"ts":TS,"v":5"#).run();
+    assert_eq!(told.at_least(Severity::Info), [] as [&str; 0]);
+    let told =
+        ticks(&contract, "{}", r#"{"id":1,"ts":TS,"later":{"v":5}}"#, r#""id":1,"ts":TS,"v":5,"w":1"#).run();
+    assert_eq!(told.at_least(Severity::Info), ["unexpected_field id=1 w"]);
+}
+
+#[test]
+fn a_304_stands_for_the_same_parameters_in_any_order() {
+    let rest = format!("{}, each = {{ a = [1], b = [\"x\"] }}", REST.replace("/f\"", "/f/{a}/{b}\""));
+    for (params, errors) in [(r#"{"b":"x","a":1}"#, 0), (r#"{"b":"y","a":1}"#, 1)] {
+        let body = r#"{"list":[{"id":1,"ts":TS,"v":5}]}"#;
+        let contract = feature(&rest, "v = { type = \"integer\" }", "");
+        let mut script = ticks(&contract, r#"{"a":1,"b":"x"}"#, body, r#""data":{"id":1,"ts":TS,"v":5}"#);
+        let unchanged = Event::Rest {
+            sent_at: common::at(107.0),
+            feature: "f".into(),
+            params: params.into(),
+            status: 304,
+            bytes: 0,
+            payload: Payload::Empty,
+        };
+        let told = script.event(107.1, unchanged).run();
+        assert_eq!(told.count(Class::RestError), errors, "{params}");
+    }
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl Plan {
 impl FeaturePlan {
     fn compile(feature: &Feature, type_at: &[String]) -> FeaturePlan {
         let rows = feature.rows.as_ref();
-        let rest = Builder::new(
+        let mut rest = Builder::new(
             &feature.rest.records,
             feature.rest.index.as_deref(),
             &feature.fields,
@@ -121,6 +121,16 @@ impl FeaturePlan {
         );
         // The type is no unexpected member, and a second one is a duplicate.
         ws.path(ws.plan.root, type_at);
+        ws.declare(&feature.ws.records, type_at);
+        for field in &feature.fields {
+            for (side, records, source) in
+                [(&mut rest, &feature.rest.records, &field.rest), (&mut ws, &feature.ws.records, &field.ws)]
+            {
+                if let Source::Root(pointer) = source {
+                    side.declare(records, &pointer.0);
+                }
+            }
+        }
         FeaturePlan { rest: rest.finish(), ws: ws.finish() }
     }
 }
@@ -215,6 +225,13 @@ impl Builder {
                 self.plan.nodes[node].capture = Some(column);
                 ColumnSource::Walked
             }
+        }
+    }
+
+    /// What a pointer from the root takes out of the record itself is no unexpected member of it.
+    fn declare(&mut self, records: &Pointer, path: &[String]) {
+        if let (Some(inside), None) = (path.strip_prefix(records.0.as_slice()), self.plan.index) {
+            self.path(self.plan.record, inside);
         }
     }
 
