@@ -99,7 +99,6 @@ fn contract(root: &Table<'_, '_>, text: &str) -> Option<Contract> {
     let waivers = governance::waivers(root, features.as_deref());
     root.finish();
     let features = features?;
-    calendars.check_used(root);
     governance::check_ignored_types(root, &features);
     governance::check_timing(root, &features);
     Some(Contract {

@@ -3,11 +3,10 @@
 //! Owns the lookup of a name among the file's own calendars and those compiled in; what makes a calendar
 //! sound is decided in `calendar::definition`.
 
-use super::reader::{At, Table};
+use super::reader::{At, Table, Text};
 use crate::calendar::definition::{Changes, parse_day, parse_weekdays};
 use crate::calendar::{self, CalendarRule, Definition, Hours, Segment};
 use crate::contract::spelling;
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use toml::Spanned;
@@ -16,13 +15,11 @@ use toml::de::DeValue;
 /// The file's own calendars by name; `None` where one is wrong, which was reported.
 pub struct Calendars {
     own: BTreeMap<String, Option<(Definition, Arc<CalendarRule>)>>,
-    /// Those that something goes by.
-    used: RefCell<BTreeSet<String>>,
 }
 
 impl Calendars {
     pub fn read(root: &Table<'_, '_>) -> Calendars {
-        let mut calendars = Calendars { own: BTreeMap::new(), used: RefCell::default() };
+        let mut calendars = Calendars { own: BTreeMap::new() };
         let Some(section) = root.table("calendar") else { return calendars };
         let members = section.members();
         let tables: Vec<_> = members
@@ -89,7 +86,6 @@ impl Calendars {
 
     fn extended(&self, table: &Table<'_, '_>) -> Option<Definition> {
         let base = table.text("extends");
-        self.used.borrow_mut().extend(base.iter().map(|base| base.value.clone()));
         let (add_closed, add_special) = (days(table, "add_closed"), special(table, "add_special"));
         let (remove, covered) = (days(table, "remove"), covered(table));
         let changes = Changes {
@@ -151,8 +147,11 @@ impl Calendars {
 
     /// The calendar by name, or a report with the nearest name.
     pub fn named(&self, table: &Table<'_, '_>, key: &'static str) -> Option<Arc<CalendarRule>> {
-        let text = table.text(key)?;
-        self.used.borrow_mut().insert(text.value.clone());
+        self.known(table, table.text(key)?)
+    }
+
+    /// The same of a name that was read already.
+    pub fn known(&self, table: &Table<'_, '_>, text: Text) -> Option<Arc<CalendarRule>> {
         match self.own.get(&text.value) {
             Some(own) => own.as_ref().map(|(_, rule)| rule.clone()),
             None => match calendar::find(&text.value) {
@@ -163,21 +162,6 @@ impl Calendars {
                     None
                 }
             },
-        }
-    }
-
-    /// Reports the file's calendars that nothing goes by.
-    pub fn check_used(&self, root: &Table<'_, '_>) {
-        let Some(section) = root.table("calendar") else { return };
-        for (name, _) in section.members() {
-            if !self.used.borrow().contains(name.value) {
-                let message = format!(
-                    "calendar `{0}` has no effect: neither [market] nor a feature goes by it; \
-                     write `calendar = \"{0}\"`, or remove it",
-                    name.value
-                );
-                section.error(name.at, &message);
-            }
         }
     }
 
