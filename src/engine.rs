@@ -92,6 +92,9 @@ pub struct RunState {
     pub interrupted: bool,
     /// When the present run began.
     pub began: Option<Timestamp>,
+    /// Polls of features that are not judged here, and the first of those.
+    pub foreign_polls: u64,
+    pub foreign_feature: Option<String>,
 }
 
 impl Engine {
@@ -192,11 +195,10 @@ impl Engine {
             Event::RestError { feature, params, error, status, detail, .. } => {
                 self.rest_error(at, feature, params, error, *status, detail);
             }
-            Event::RestSkipped { feature, .. } => {
-                if let Some(i) = self.feature(feature) {
-                    self.features[i].traffic.skipped += 1;
-                }
-            }
+            Event::RestSkipped { feature, .. } => match self.feature(feature) {
+                Some(i) => self.features[i].traffic.skipped += 1,
+                None => self.foreign_poll(feature),
+            },
             Event::WsOpen { conn } => self.on_open(*conn, at),
             Event::Ws { conn, bytes, payload } => {
                 self.on_frame(at, *conn, *bytes, payload, routed, (body, extraction));
@@ -205,11 +207,13 @@ impl Engine {
             Event::WsError { conn, error, status, detail } => {
                 self.on_ws_error(at, *conn, error, *status, detail)
             }
-            Event::WsRtt { micros, .. } => self.rtt.add(Span::from_micros(*micros as i64)),
+            Event::WsRtt { micros, .. } => {
+                self.rtt.add(Span::from_micros(i64::try_from(*micros).unwrap_or(i64::MAX)));
+            }
             Event::SelfStall { millis } => {
                 self.connection.self_stalls += 1;
-                self.connection.self_stalled =
-                    self.connection.self_stalled + Span::from_millis(*millis as i64);
+                self.connection.self_stalled = self.connection.self_stalled
+                    + Span::from_millis(i64::try_from(*millis).unwrap_or(i64::MAX));
             }
             Event::Sample { process, cpu_seconds, rss_bytes } => {
                 self.resources.sample(at, process, *cpu_seconds, *rss_bytes);
@@ -233,7 +237,8 @@ impl Engine {
         }
     }
 
-    /// A capture whose last line is torn was interrupted, even where an `end` stands before it.
+    /// A capture whose last line is torn was interrupted, even where an `end` stands before it; so was
+    /// one with nothing in it.
     pub fn end_of_torn_capture(&mut self) {
         self.end_of_capture();
         self.run.interrupted = true;
@@ -278,6 +283,12 @@ impl Engine {
         self.plan.feature(name)
     }
 
+    /// A recording of more features than the contract declares, or than were asked for.
+    fn foreign_poll(&mut self, feature: &str) {
+        self.run.foreign_polls += 1;
+        self.run.foreign_feature.get_or_insert_with(|| quote(feature));
+    }
+
     // ---- REST ----
 
     #[allow(clippy::too_many_arguments)]
@@ -292,7 +303,7 @@ impl Engine {
         payload: &Payload<'_>,
         read: (Body, &Extraction),
     ) {
-        let Some(i) = self.feature(feature) else { return };
+        let Some(i) = self.feature(feature) else { return self.foreign_poll(feature) };
         self.features[i].traffic.polls += 1;
         self.features[i].traffic.rest_bytes += bytes;
         let unusable = match (status, payload) {
@@ -366,7 +377,7 @@ impl Engine {
         status: Option<u16>,
         detail: &str,
     ) {
-        let Some(i) = self.feature(feature) else { return };
+        let Some(i) = self.feature(feature) else { return self.foreign_poll(feature) };
         self.features[i].traffic.errors += 1;
         let known = if params.is_empty() { crate::model::observation::NO_PARAMS } else { params };
         self.features[i].unanswered(known, at);

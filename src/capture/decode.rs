@@ -404,7 +404,14 @@ fn unquote(raw: &RawValue) -> Option<Cow<'_, str>> {
 /// What an error message shows of a text that may be long or hostile.
 fn excerpt(text: &str) -> String {
     const MOST: usize = 60;
-    let mut shown: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
+    let mut shown = String::new();
+    for c in text.chars().take(MOST) {
+        if c.is_control() {
+            shown.extend(c.escape_debug());
+        } else {
+            shown.push(c);
+        }
+    }
     if text.chars().nth(MOST).is_some() {
         shown.push('…');
     }

@@ -147,7 +147,12 @@ fn run_notes(engine: &Engine, other_contract: bool, damaged: u64) -> Vec<String>
         notes.push("judged with another contract than the one it was recorded with".into());
     }
     if damaged > 0 {
-        notes.push(format!("{damaged} damaged lines were skipped"));
+        let lines = if damaged == 1 { "line was" } else { "lines were" };
+        notes.push(format!("{damaged} damaged {lines} skipped"));
+    }
+    if let Some(feature) = &engine.run.foreign_feature {
+        let polls = engine.run.foreign_polls;
+        notes.push(format!("{polls} polls were of features that are not judged here, `{feature}` first"));
     }
     let stalled = engine.connection.self_stalled;
     if stalled > engine.contract().settle {
@@ -185,7 +190,7 @@ fn measures(feature: &FeatureState, tally: &Tally) -> Measures {
     };
     let columns = spec.rules.columns.iter().map(|r| r.name.clone());
     let rows = spec.rules.row_columns.iter().map(|r| format!("{}/{}", spec.rules.rows_at.0, r.name));
-    let fields = columns.chain(rows).zip(&counts.fields).filter(|(_, (compared, _))| *compared > 0);
+    let fields = columns.chain(rows).zip(&counts.fields).filter(|(_, count)| count.compared > 0);
     Measures {
         streams: feature.streams.len() as u64,
         streams_rest: feature.streams.iter().filter(|s| s.shown_by_rest).count() as u64,
@@ -225,11 +230,7 @@ fn measures(feature: &FeatureState, tally: &Tally) -> Measures {
         findings: by_class(&tally.all),
         waived: by_class(&tally.waived),
         fields: fields
-            .map(|(field, (compared, differed))| FieldMeasure {
-                field,
-                compared: *compared,
-                differed: *differed,
-            })
+            .map(|(field, count)| FieldMeasure { field, compared: count.compared, differed: count.different })
             .collect(),
     }
 }

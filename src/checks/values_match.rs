@@ -31,8 +31,8 @@ fn judge(view: &View<'_>, check: &Check) -> Judged {
     let counts = &view.feature.counts;
     let least = view.feature.spec.feature.limits.min_pairs;
     let lacking = match counts.pairs {
-        pairs if pairs >= least => String::new(),
-        pairs => format!("{pairs} of at least {least} pairs"),
+        pairs if pairs < least => format!("{pairs} of at least {least} pairs"),
+        _ => blind(view, least),
     };
     let failed = failing(view, check.classes);
     let differ = format!("{} of {} pairs differ", counts.mismatched, counts.pairs);
@@ -58,6 +58,19 @@ fn judge(view: &View<'_>, check: &Check) -> Judged {
         first: counts.first_pair,
         last: counts.last_pair,
     }
+}
+
+/// What the pairs say nothing of: pairs without a value in them prove nothing about values.
+fn blind(view: &View<'_>, least: u64) -> String {
+    let (spec, fields) = (&view.feature.spec, &view.feature.counts.fields);
+    let rules = spec.rules.columns.iter().chain(&spec.rules.row_columns);
+    if !spec.rules.has_rows && spec.feature.invariants.is_empty() && !rules.clone().any(|r| r.compared) {
+        return "the contract compares no field".into();
+    }
+    let unread = rules.zip(fields).find(|(_, count)| count.unread > 0 && count.compared < least);
+    unread.map_or_else(String::new, |(rule, count)| {
+        format!("{} was compared {} of at least {least} times: REST lacks it", rule.name, count.compared)
+    })
 }
 
 fn episodes_per_hour(view: &View<'_>) -> String {

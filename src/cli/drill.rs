@@ -6,7 +6,7 @@ use super::console::Console;
 use super::exit::{Exit, WrongUse};
 use super::folder::Place;
 use super::judging::{Judged, Judging, narrow};
-use super::replay::{Recording, contract, name};
+use super::replay::{Contracts, Recording, contract, name};
 use super::results::RunReport;
 use crate::capture::{Reader, ReaderOptions, decode_checked};
 use crate::contract::Contract;
@@ -114,16 +114,20 @@ fn class(text: &str) -> Result<Class, String> {
 
 pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let recording = Recording::open(&settings.capture, settings.skip_damaged)?;
-    let (mut contract, own) = contract(settings.contract.as_deref(), &recording)?;
+    let mut contract = contract(settings.contract.as_deref(), recording.started())?;
+    let mut contracts = Contracts::new(&contract, settings.contract.as_deref());
     narrow(&mut contract, &settings.features)?;
     let contract = Arc::new(contract);
-    let short: String = contract.sha256.chars().take(8).collect();
-    let report = RunReport::start(&settings.place, &format!("drill-{}", name(&recording, &short)))?;
+    let report =
+        RunReport::start(&settings.place, &format!("drill-{}", name(recording.started(), &contract)))?;
     let mut judging = Judging::new(contract.clone(), report);
-    let other_contract = recording.contract_sha256.as_deref().is_some_and(|sha| sha != own);
-    let read = recording.fold(&mut judging.engine, default_threads())?;
-    let judged =
-        Judged { phases: &[Phase::BeforeEnabling], other_contract, damaged: read.skipped, score: None };
+    let read = recording.fold(&mut judging.engine, &mut contracts, None, default_threads())?;
+    let judged = Judged {
+        phases: &[Phase::BeforeEnabling],
+        other_contract: contracts.other,
+        damaged: read.skipped,
+        score: None,
+    };
     let (mut outcome, report) = judging.conclude(vec![read.sha256], judged)?;
     if let Some(message) = unfit(&outcome) {
         let folder = report.leave(&outcome)?;

@@ -37,6 +37,9 @@ impl Exit {
     }
 }
 
+/// A file that is no contract at all has an error in each line.
+const MOST_SHOWN: usize = 20;
+
 /// Something that the user has to type or write otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -44,7 +47,10 @@ pub struct WrongUse(pub String);
 
 /// A wrong contract as one error: each place with its line, a caret and the cure.
 pub fn wrong_contract(errors: &[ContractError]) -> anyhow::Error {
-    let shown: Vec<_> = errors.iter().map(ContractError::render).collect();
+    let mut shown: Vec<_> = errors.iter().take(MOST_SHOWN).map(ContractError::render).collect();
+    if errors.len() > MOST_SHOWN {
+        shown.push(format!("… and {} more", errors.len() - MOST_SHOWN));
+    }
     anyhow::Error::new(WrongUse(shown.join("\n")))
 }
 

@@ -4,7 +4,7 @@
 use super::arguments::{Format, instant};
 use super::console::Console;
 use super::exit::{Exit, WrongUse};
-use super::replay::{Recording, contract};
+use super::replay::{Contracts, Recording, contract};
 use crate::calendar::MarketEvent;
 use crate::capture::{Reader, ReaderOptions};
 use crate::contract::{Contract, spelling};
@@ -111,7 +111,7 @@ fn class(text: &str) -> Result<Class, String> {
 pub fn run(settings: &Settings, console: &Console) -> anyhow::Result<Exit> {
     let capture = capture(&settings.run)?;
     let recording = Recording::open(&capture, false)?;
-    let contract = Arc::new(contract(settings.contract.as_deref(), &recording)?.0);
+    let contract = Arc::new(contract(settings.contract.as_deref(), recording.started())?);
     let chosen = find(recording, &contract, &settings.wanted)?;
     let Some((number, finding)) = chosen.found() else {
         let all = chosen.seen;
@@ -243,7 +243,8 @@ fn find(recording: Recording, contract: &Arc<Contract>, wanted: &Wanted) -> anyh
     };
     let mut engine = Engine::new(contract.clone(), Box::new(sink));
     engine.keep_every_record();
-    recording.fold(&mut engine, default_threads())?;
+    let mut contracts = Contracts::new(contract, None);
+    recording.fold(&mut engine, &mut contracts, None, default_threads())?;
     engine.finish();
     drop(engine);
     let chosen = Arc::into_inner(chosen).context("could not end the judging: it is still in use")?;

@@ -21,8 +21,15 @@ pub const TOOL: &str = concat!("cutover ", env!("CARGO_PKG_VERSION"));
 /// The contract in a file, or the built-in one. `connects`: whether its variables must be set.
 pub fn load_contract(file: Option<&Path>, connects: bool) -> anyhow::Result<Contract> {
     let Some(path) = file else { return read_contract("built-in contract", BUILTIN, connects) };
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        anyhow::Error::new(WrongUse(format!("could not read contract {}: {error}", path.display())))
+    let unreadable = |why: &dyn std::fmt::Display| {
+        anyhow::Error::new(WrongUse(format!("could not read contract {}: {why}", path.display())))
+    };
+    let text = String::from_utf8(std::fs::read(path).map_err(|error| unreadable(&error))?);
+    let text = text.map_err(|error| {
+        let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        let (line, column) =
+            (good.matches('\n').count() + 1, good.rsplit('\n').next().unwrap_or("").chars().count() + 1);
+        unreadable(&format_args!("line {line}, column {column} is no UTF-8; save the file in that encoding"))
     })?;
     read_contract(&path.display().to_string(), &text, connects)
 }

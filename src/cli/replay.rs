@@ -101,39 +101,36 @@ impl Arguments {
 
 pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let truth = settings.truth.as_deref().map(score::read_ledger).transpose()?;
-    let first = Recording::open(&settings.captures[0], settings.skip_damaged)?;
-    let (mut contract, own) = contract(settings.contract.as_deref(), &first)?;
+    let mut opened = VecDeque::new();
+    // An empty capture, or one torn in its first line, has no contract and no begin to tell.
+    for path in &settings.captures {
+        opened.push_back(Recording::open(path, settings.skip_damaged)?);
+        if opened.back().is_some_and(|recording| recording.start.is_some()) {
+            break;
+        }
+    }
+    let started = opened.back().and_then(Recording::started);
+    let given = settings.contract.as_deref();
+    let mut contract = contract(given, started)?;
+    let mut contracts = Contracts::new(&contract, given);
     narrow(&mut contract, &settings.features)?;
     let contract = Arc::new(contract);
     let baseline = settings.baseline.as_ref().map(|path| baseline::load(path, &contract)).transpose()?;
-    let short: String = contract.sha256.chars().take(8).collect();
-    let report = RunReport::start(&settings.place, &name(&first, &short))?;
+    let report = RunReport::start(&settings.place, &name(started, &contract))?;
     let mut judging = Judging::new(contract, report);
     if let Some(baseline) = baseline {
         judging.engine.set_baseline(baseline);
     }
     let mut damaged = 0;
     let mut digests = Vec::new();
-    let mut other_contract = false;
-    let mut ended: Option<Timestamp> = None;
-    let mut next = Some(first);
-    for (i, path) in settings.captures.iter().enumerate() {
-        let recording = match next.take() {
+    let mut before: Option<&Path> = None;
+    for path in &settings.captures {
+        let recording = match opened.pop_front() {
             Some(recording) => recording,
             None => Recording::open(path, settings.skip_damaged)?,
         };
-        if let Some(ended) = ended.filter(|ended| recording.began < *ended) {
-            let message = format!(
-                "{} begins at {}, before {} ends at {ended}; give captures in the order of time, none twice",
-                path.display(),
-                recording.began,
-                settings.captures[i - 1].display(),
-            );
-            return Err(WrongUse(message).into());
-        }
-        other_contract |= recording.contract_sha256.as_deref().is_some_and(|sha| sha != own);
-        let read = recording.fold(&mut judging.engine, settings.threads)?;
-        ended = judging.engine.last_at();
+        let read = recording.fold(&mut judging.engine, &mut contracts, before, settings.threads)?;
+        before = Some(path);
         damaged += read.skipped;
         digests.push(read.sha256);
     }
@@ -144,52 +141,83 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
         }
         None => None,
     };
-    let judged = Judged { phases: &settings.phases, other_contract, damaged, score: score.as_ref() };
+    let judged =
+        Judged { phases: &settings.phases, other_contract: contracts.other, damaged, score: score.as_ref() };
     judging.finish(digests, judged, settings.format, console)
 }
 
 /// What one capture proves in these phases, without a report of its own.
 pub fn judge(capture: &Path, given: Option<&Path>, phases: &[Phase]) -> anyhow::Result<Outcome> {
     let recording = Recording::open(capture, false)?;
-    let (contract, own) = contract(given, &recording)?;
-    let other_contract = recording.contract_sha256.as_deref().is_some_and(|sha| sha != own);
-    recording.judge(Arc::new(contract), other_contract, phases)
+    let contract = contract(given, recording.started())?;
+    let contracts = Contracts::new(&contract, given);
+    recording.judge(Arc::new(contract), contracts, phases)
 }
 
 /// The same by a contract that is known already.
 pub fn judge_by(capture: &Path, contract: Arc<Contract>) -> anyhow::Result<Outcome> {
-    Recording::open(capture, false)?.judge(contract, false, &[])
+    let contracts = Contracts { given: true, ..Contracts::new(&contract, None) };
+    Recording::open(capture, false)?.judge(contract, contracts, &[])
 }
 
-/// By its start; a capture that is torn in its first line has none.
-pub(super) fn name(first: &Recording, short: &str) -> String {
-    match &first.start {
-        Some(_) => run_name(first.began, short),
-        None => format!("undated-{short}"),
-    }
+/// By its start; a capture that is empty or torn in its first line has none.
+pub(super) fn name(started: Option<Started<'_>>, contract: &Contract) -> String {
+    let short: String = contract.sha256.chars().take(8).collect();
+    started.map_or_else(|| format!("undated-{short}"), |(_, (at, _))| run_name(*at, &short))
 }
 
-/// The contract to judge by, and its digest: the one given, else the first capture's own, else the
-/// built-in one.
-pub(super) fn contract(given: Option<&Path>, first: &Recording) -> anyhow::Result<(Contract, String)> {
-    let contract = match (given, &first.start) {
-        (Some(path), _) => load_contract(Some(path), false)?,
-        (None, Some(start)) if !start.contract.is_empty() => {
-            let name = format!("the contract in line 1 of {}", first.path.display());
-            // A recording that carries a wrong contract is damaged, not wrongly used.
-            let mut contract =
-                read_contract(&name, &start.contract, false).map_err(|e| anyhow::anyhow!("{e}"))?;
+/// The contract to judge by: the one given, else that of the first capture which has a start, else
+/// the built-in one.
+pub(super) fn contract(given: Option<&Path>, started: Option<Started<'_>>) -> anyhow::Result<Contract> {
+    match (given, started) {
+        (Some(path), _) => load_contract(Some(path), false),
+        (None, Some((path, (_, start)))) if !start.contract.is_empty() => {
+            let mut contract = embedded(path, 1, start)?;
             // The digest is over the file as it was, before credentials were masked.
             if !start.contract_sha256.is_empty() {
                 contract.sha256.clone_from(&start.contract_sha256);
             }
-            contract
+            Ok(contract)
         }
-        _ => load_contract(None, false)?,
-    };
-    let sha256 = contract.sha256.clone();
-    Ok((contract, sha256))
+        _ => load_contract(None, false),
+    }
 }
+
+/// A recording that carries a wrong contract is damaged, not wrongly used.
+fn embedded(path: &Path, line: u64, start: &Start) -> anyhow::Result<Contract> {
+    let name = format!("the contract in line {line} of {}", path.display());
+    read_contract(&name, &start.contract, false).map_err(|e| anyhow::anyhow!("{e}"))
+}
+
+/// The contract that is judged by, against those that recordings carry.
+pub(super) struct Contracts {
+    /// Its digest.
+    judged: String,
+    /// By the user, so that what recordings carry need not be right.
+    given: bool,
+    /// A recording carries another one.
+    pub(super) other: bool,
+}
+
+impl Contracts {
+    pub(super) fn new(judged: &Contract, given: Option<&Path>) -> Contracts {
+        Contracts { judged: judged.sha256.clone(), given: given.is_some(), other: false }
+    }
+
+    fn meet(&mut self, path: &Path, line: u64, start: &Start) -> anyhow::Result<()> {
+        if start.contract_sha256.is_empty() || start.contract_sha256 == self.judged {
+            return Ok(());
+        }
+        self.other = true;
+        if !self.given && !start.contract.is_empty() {
+            embedded(path, line, start)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a `start` stands, and what it says.
+pub(super) type Started<'s> = (&'s Path, &'s (Timestamp, Start));
 
 /// One capture, opened and its first line read.
 pub(super) struct Recording {
@@ -198,9 +226,18 @@ pub(super) struct Recording {
     /// What was read to find the start.
     first: VecDeque<Batch>,
     options: ReaderOptions,
-    start: Option<Start>,
-    pub(super) began: Timestamp,
-    pub(super) contract_sha256: Option<String>,
+    start: Option<(Timestamp, Start)>,
+}
+
+/// Refuses a capture that begins before the one before it ends.
+fn in_order(path: &Path, began: Timestamp, ended: Option<(&Path, Timestamp)>) -> anyhow::Result<()> {
+    let Some((before, ended)) = ended.filter(|(_, ended)| began < *ended) else { return Ok(()) };
+    let message = format!(
+        "{} begins at {began}, before {} ends at {ended}; give captures in the order of time, none twice",
+        path.display(),
+        before.display(),
+    );
+    Err(WrongUse(message).into())
 }
 
 /// What is known of a capture once it is read.
@@ -209,47 +246,80 @@ pub(super) struct Read {
     pub(super) sha256: String,
 }
 
+/// Why a capture was not read to its end.
+enum Stopped {
+    Damaged(CaptureError),
+    Refused(anyhow::Error),
+}
+
+impl From<CaptureError> for Stopped {
+    fn from(error: CaptureError) -> Stopped {
+        Stopped::Damaged(error)
+    }
+}
+
 impl Recording {
     pub(super) fn open(path: &Path, skip_damaged: bool) -> anyhow::Result<Recording> {
         let could_not = || format!("could not read {}", path.display());
         let mut blocks = Blocks::new(open_capture(path).with_context(could_not)?);
         let options = ReaderOptions { skip_damaged };
         let mut first = VecDeque::new();
-        let started = find_start(&mut blocks, options, &mut first).with_context(could_not)?;
-        let began = started.as_ref().map_or(Timestamp(0), |(at, _)| *at);
-        let start = started.map(|(_, start)| start);
-        let contract_sha256 = start.as_ref().map(|s| s.contract_sha256.clone()).filter(|s| !s.is_empty());
-        Ok(Recording { path: path.into(), blocks, first, options, start, began, contract_sha256 })
+        let start = find_start(&mut blocks, options, &mut first).with_context(could_not)?;
+        Ok(Recording { path: path.into(), blocks, first, options, start })
+    }
+
+    pub(super) fn started(&self) -> Option<Started<'_>> {
+        Some((&self.path, self.start.as_ref()?))
     }
 
     fn judge(
         self,
         contract: Arc<Contract>,
-        other_contract: bool,
+        mut contracts: Contracts,
         phases: &[Phase],
     ) -> anyhow::Result<Outcome> {
         let mut engine = Engine::new(contract, Box::new(|_| {}));
-        let read = self.fold(&mut engine, default_threads())?;
+        let read = self.fold(&mut engine, &mut contracts, None, default_threads())?;
         engine.finish();
         let provenance = Provenance {
             tool: TOOL.into(),
             phases: phases.to_vec(),
             capture_sha256: vec![read.sha256],
-            other_contract,
+            other_contract: contracts.other,
             damaged: read.skipped,
         };
         Ok(conclude(&engine, provenance))
     }
 
-    pub(super) fn fold(mut self, engine: &mut Engine, threads: NonZeroUsize) -> anyhow::Result<Read> {
+    /// `before`: the capture that was read before this one, and must end before it.
+    pub(super) fn fold(
+        mut self,
+        engine: &mut Engine,
+        contracts: &mut Contracts,
+        before: Option<&Path>,
+        threads: NonZeroUsize,
+    ) -> anyhow::Result<Read> {
         let mut sequence = Sequence::new(self.options);
         let plan = Arc::clone(engine.plan());
-        let fold = |batch: &mut Batch| batch.fold(&mut sequence, engine);
-        read_ahead(&mut self.blocks, self.first, &plan, threads, fold)
-            .with_context(|| format!("could not read {}", self.path.display()))?;
+        let mut ended = before.zip(engine.last_at());
+        let mut meet = |line: u64, observation: &Observation<'_>| {
+            in_order(&self.path, observation.at, ended.take()).map_err(Stopped::Refused)?;
+            match &observation.event {
+                Event::Start(start) => contracts.meet(&self.path, line, start).map_err(Stopped::Refused),
+                _ => Ok(()),
+            }
+        };
+        let fold = |batch: &mut Batch| batch.fold(&mut sequence, engine, &mut meet);
+        let read = read_ahead(&mut self.blocks, self.first, &plan, threads, fold);
+        read.map_err(|stopped| match stopped {
+            Stopped::Damaged(error) => {
+                anyhow::Error::new(error).context(format!("could not read {}", self.path.display()))
+            }
+            Stopped::Refused(error) => error,
+        })?;
         // Without its `end` the run was interrupted, whatever follows in another capture.
         match sequence.tail() {
-            Tail::Torn => engine.end_of_torn_capture(),
+            Tail::Torn | Tail::Empty => engine.end_of_torn_capture(),
             _ => engine.end_of_capture(),
         }
         Ok(Read { skipped: sequence.skipped(), sha256: self.blocks.sha256() })

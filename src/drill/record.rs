@@ -55,6 +55,10 @@ impl Stage {
             }
             ColumnSource::Absent => Some("`ws = false`: no message carries it".into()),
             ColumnSource::Param(_) => Some("it is the request's parameter; no message says it".into()),
+            ColumnSource::Shared(earlier) => {
+                let named = self.field(Cell { column: *earlier, ..cell });
+                Some(format!("it stands where {} stands, and is struck with it", named.name))
+            }
             ColumnSource::Walked | ColumnSource::Root(_) | ColumnSource::Index => None,
         }
     }

@@ -126,13 +126,17 @@ impl<'b> Body<'b> {
     pub fn cell(&self, record: usize, row: Option<usize>, column: usize) -> Option<Slot> {
         let span = self.span(record)?;
         let slot = match row {
-            Some(row) => {
-                let walked = self.plan.row_columns.get(column)? == &ColumnSource::Walked;
-                let place = row * self.plan.row_columns.len() + column;
-                *self.extraction.rows(span).get(place).filter(|_| walked)?
-            }
+            Some(row) => match self.plan.row_columns.get(column)? {
+                ColumnSource::Walked => {
+                    let place = row * self.plan.row_columns.len() + column;
+                    *self.extraction.rows(span).get(place)?
+                }
+                ColumnSource::Shared(earlier) => return self.cell(record, Some(row), *earlier),
+                _ => return None,
+            },
             None => match self.plan.columns.get(column)? {
                 ColumnSource::Walked => self.extraction.columns(span, self.plan)[column],
+                ColumnSource::Shared(earlier) => return self.cell(record, None, *earlier),
                 ColumnSource::Root(root) => self.extraction.root(span, *root),
                 ColumnSource::Index => span.name,
                 ColumnSource::Param(_) | ColumnSource::Constant(_) | ColumnSource::Absent => return None,

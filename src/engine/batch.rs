@@ -9,6 +9,7 @@ use super::plan::Plan;
 use crate::capture::block::{Block, RawLine};
 use crate::capture::sequence::{Seen, look};
 use crate::capture::{CaptureError, CaptureErrorKind, LineError, Sequence};
+use crate::model::Observation;
 
 /// A block of lines and what was read out of them. Its memory is used again.
 #[derive(Debug, Default)]
@@ -43,20 +44,27 @@ impl Batch {
         }
     }
 
-    /// Folds the batch into `engine`, up to the first line that is an error.
-    pub fn fold(&mut self, sequence: &mut Sequence, engine: &mut Engine) -> Result<(), CaptureError> {
+    /// Folds the batch into `engine`, up to the first line that is an error. `meet` sees each line's number
+    /// and observation before it is judged, and may refuse it.
+    pub fn fold<E: From<CaptureError>>(
+        &mut self,
+        sequence: &mut Sequence,
+        engine: &mut Engine,
+        mut meet: impl FnMut(u64, &Observation<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         for Looked { index, seen, reading } in self.lines.drain(..) {
             let line = self.block.line(index);
             let Some(seen) = sequence.admit(line.number, line.is_last, seen)? else { continue };
             match (seen.observation(line.text), reading) {
                 (Ok(observation), Ok(reading)) => {
+                    meet(line.number, &observation)?;
                     engine.observe_read(&observation, reading, &self.extraction);
                 }
                 (Err(damage), _) | (_, Err(damage)) => sequence.damaged(line.number, damage)?,
             }
         }
         match self.block.take_failure() {
-            Some((line, error)) => Err(CaptureError { line, kind: CaptureErrorKind::Io(error) }),
+            Some((line, error)) => Err(CaptureError { line, kind: CaptureErrorKind::Io(error) }.into()),
             None => Ok(()),
         }
     }

@@ -5,6 +5,7 @@
 use super::content::Content;
 use crate::contract::{Contract, Feature, Field, FieldType, Forming, Invariant, Tolerance};
 use crate::model::json::{Kind, scalar};
+use crate::model::text::{as_json_string, is_control};
 use crate::model::value::{Number, parse_instant};
 use crate::model::{Class, Span, Timestamp};
 
@@ -31,6 +32,9 @@ pub struct Rule {
     pub compared: bool,
     pub on_rest: bool,
     pub on_ws: bool,
+    /// Both sides' values stand in bodies and have a JSON type; a constant, a parameter and a member's
+    /// name have none.
+    typed: bool,
     values: Vec<String>,
     pub forming: Forming,
     zone: chrono_tz::Tz,
@@ -85,6 +89,8 @@ pub struct Remarks {
     pub type_differs: Vec<(String, String, String)>,
     /// Columns compared (rows: after the record's columns), once per value.
     pub compared: Vec<usize>,
+    /// Columns that could not be compared because REST's value could not be read, and that alone.
+    pub unread: Vec<usize>,
     /// Instead: the same text on both sides, so all columns are equal, with so many rows.
     pub same_text: Option<u64>,
 }
@@ -113,12 +119,12 @@ impl Rules {
         let aligned =
             |name: &str| feature.key.iter().any(|k| k == name) || feature.time.as_deref() == Some(name);
         let columns: Vec<Rule> =
-            feature.fields.iter().map(|f| Rule::new(f, aligned(&f.name), redacted(f))).collect();
+            feature.fields.iter().map(|f| Rule::new(feature, f, aligned(&f.name), redacted(f))).collect();
         let rows = feature.rows.as_ref();
         let row_fields = rows.map(|r| r.fields.as_slice()).unwrap_or_default();
         let row_keys = rows.map(|r| r.key.as_slice()).unwrap_or_default();
-        let row_columns =
-            row_fields.iter().map(|f| Rule::new(f, row_keys.contains(&f.name), redacted(f))).collect();
+        let row_rule = |f: &Field| Rule::new(feature, f, row_keys.contains(&f.name), redacted(f));
+        let row_columns = row_fields.iter().map(row_rule).collect();
         let row_key = row_keys.iter().filter_map(|k| row_fields.iter().position(|f| f.name == *k)).collect();
         let alike = |f: &Field| f.rest == f.ws && matches!(f.rest, crate::contract::Source::Record(_));
         Rules {
@@ -134,7 +140,7 @@ impl Rules {
 }
 
 impl Rule {
-    fn new(field: &Field, aligned: bool, redacted: bool) -> Rule {
+    fn new(feature: &Feature, field: &Field, aligned: bool, redacted: bool) -> Rule {
         use crate::contract::Source;
         let slack = match &field.tolerance {
             Tolerance::Exact if field.kind == FieldType::Timestamp => Slack::Time(Span::ZERO),
@@ -145,6 +151,8 @@ impl Rule {
             Tolerance::Time(t) => Slack::Time(*t),
         };
         let (on_rest, on_ws) = (field.rest != Source::Absent, field.ws != Source::Absent);
+        let in_body = |source: &Source| matches!(source, Source::Record(_) | Source::Root(_));
+        let is_name = |index: &Option<String>| index.as_ref() == Some(&field.name);
         Rule {
             name: field.name.clone(),
             // A hash of the value is all that is left of it: equal or not.
@@ -154,6 +162,10 @@ impl Rule {
             compared: field.compare && !aligned && on_rest && on_ws,
             on_rest,
             on_ws,
+            typed: in_body(&field.rest)
+                && in_body(&field.ws)
+                && !is_name(&feature.rest.index)
+                && !is_name(&feature.ws.index),
             values: if redacted { Vec::new() } else { field.values.clone() },
             forming: field.forming,
             zone: field.zone,
@@ -258,8 +270,8 @@ pub fn label<'n>(parts: impl Iterator<Item = (&'n str, String)>) -> String {
         }
         out.push_str(name);
         out.push('=');
-        if value.chars().any(|c| matches!(c, ',' | '=' | '"') || c.is_control()) {
-            out.push_str(&serde_json::to_string(&value).unwrap_or_default());
+        if value.chars().any(|c| matches!(c, ',' | '=' | '"') || is_control(c)) {
+            out.push_str(&as_json_string(&value));
         } else {
             out.push_str(&value);
         }
@@ -297,22 +309,30 @@ pub fn compare(
         remarks.same_text = Some(rest.rows() as u64);
         return differences;
     }
+    if rules.has_rows && rest.rows_kind != Kind::Array && ws.rows_kind == Kind::Array {
+        remarks.unread.extend(rules.columns.len()..rules.columns.len() + rules.row_columns.len());
+    }
     let mut cell = |rule: &Rule, column: usize, rows: Option<(usize, usize)>, row: &dyn Fn() -> String| {
         if !rule.compared || (extent == Extent::Forming && rule.forming == Forming::Final) {
             return;
         }
         let a = rest.cell(rows.map(|r| r.0), column);
         let b = ws.cell(rows.map(|r| r.1), column);
+        let place = column + if rows.is_some() { rules.columns.len() } else { 0 };
         match equal(rule, a, b, at, extent) {
-            Equality::NotCompared => {}
+            Equality::Unread { rests_own } => {
+                if rests_own && !rule.optional {
+                    remarks.unread.push(place);
+                }
+            }
             Equality::Same { types_differ } => {
-                remarks.compared.push(column + if rows.is_some() { rules.columns.len() } else { 0 });
-                if types_differ {
+                remarks.compared.push(place);
+                if types_differ && rule.typed {
                     remarks.type_differs.push((rule.name.clone(), a.1.to_string(), b.1.to_string()));
                 }
             }
             Equality::Differs { class, delta, rests_own } => {
-                remarks.compared.push(column + if rows.is_some() { rules.columns.len() } else { 0 });
+                remarks.compared.push(place);
                 differences.push(Difference {
                     class,
                     row: row(),
@@ -449,8 +469,10 @@ fn is_scalar(kind: Kind) -> bool {
 }
 
 enum Equality {
-    /// Unreadable or absent on a side: that is a finding of its own.
-    NotCompared,
+    /// Unreadable or absent on a side (on REST alone: `rests_own`): that is a finding of its own.
+    Unread {
+        rests_own: bool,
+    },
     Same {
         types_differ: bool,
     },
@@ -462,8 +484,9 @@ enum Equality {
 }
 
 fn equal(rule: &Rule, rest: (Kind, &str), ws: (Kind, &str), at: Instants, extent: Extent) -> Equality {
+    let unread = |rest_reads: bool, ws_reads: bool| Equality::Unread { rests_own: !rest_reads && ws_reads };
     if !is_scalar(rest.0) || !is_scalar(ws.0) {
-        return Equality::NotCompared;
+        return unread(is_scalar(rest.0), is_scalar(ws.0));
     }
     if rest.1 == ws.1 {
         return Equality::Same { types_differ: false };
@@ -475,30 +498,31 @@ fn equal(rule: &Rule, rest: (Kind, &str), ws: (Kind, &str), at: Instants, extent
         FieldType::Enum => {
             let known = |text: &str| rule.values.iter().any(|v| v == text);
             if !known(&a) || !known(&b) {
-                return Equality::NotCompared;
+                return unread(known(&a), known(&b));
             }
             (a != b).then(String::new)
         }
         FieldType::Boolean => match (boolean(&a), boolean(&b)) {
             (Some(x), Some(y)) => (x != y).then(String::new),
-            _ => return Equality::NotCompared,
+            (x, y) => return unread(x.is_some(), y.is_some()),
         },
-        FieldType::Decimal | FieldType::Integer => match (Number::parse(&a), Number::parse(&b)) {
-            (Some(x), Some(y)) if rule.kind == FieldType::Decimal || (x.is_integral() && y.is_integral()) => {
-                differs_by(rule, &x, &y, extent)
+        FieldType::Decimal | FieldType::Integer => {
+            let whole = |n: &Number| rule.kind == FieldType::Decimal || n.is_integral();
+            match (Number::parse(&a).filter(whole), Number::parse(&b).filter(whole)) {
+                (Some(x), Some(y)) => differs_by(rule, &x, &y, extent),
+                (x, y) => return unread(x.is_some(), y.is_some()),
             }
-            _ => return Equality::NotCompared,
-        },
+        }
         FieldType::Timestamp => {
             let x = parse_instant(&a, rule.zone, at.rest_received);
             let y = parse_instant(&b, rule.zone, at.ws);
-            let (Some(x), Some(y)) = (x, y) else { return Equality::NotCompared };
+            let (Some(x), Some(y)) = (x, y) else { return unread(x.is_some(), y.is_some()) };
             let slack = if let Slack::Time(slack) = rule.slack { slack } else { Span::ZERO };
             ((y - x).abs() > slack).then(|| (y - x).to_string())
         }
         FieldType::Countdown => match (Number::parse(&a), Number::parse(&b)) {
             (Some(x), Some(y)) => countdown(rule, &x, &y, at),
-            _ => return Equality::NotCompared,
+            (x, y) => return unread(x.is_some(), y.is_some()),
         },
     };
     match verdict {
@@ -515,6 +539,7 @@ fn boolean(text: &str) -> Option<bool> {
 fn equal_text(rest: Kind, ws: Kind, a: &str, b: &str) -> Equality {
     let differs = |class, rests_own| Equality::Differs { class, delta: String::new(), rests_own };
     match () {
+        () if rest == Kind::Bool || ws == Kind::Bool => Equality::Unread { rests_own: ws != Kind::Bool },
         () if a == b => Equality::Same { types_differ: rest != ws },
         () if ws != Kind::String => differs(Class::WrongType, false),
         () if rest != Kind::String => differs(Class::WrongType, true),

@@ -62,6 +62,7 @@ impl Content {
             for (source, slot) in plan.columns.iter().zip(columns) {
                 let slot = match source {
                     ColumnSource::Walked => rebase(slot),
+                    ColumnSource::Shared(earlier) => self.slots[*earlier],
                     ColumnSource::Root(root) => self.append(extraction.root(record, *root), body),
                     ColumnSource::Index => self.append(record.name, body),
                     ColumnSource::Param(name) => match params.iter().find(|(n, _)| n == name) {
@@ -80,9 +81,11 @@ impl Content {
             return;
         }
         for row in extraction.rows(record).chunks_exact(plan.row_columns.len()) {
+            let row_start = self.slots.len();
             for (source, slot) in plan.row_columns.iter().zip(row) {
                 let slot = match source {
                     ColumnSource::Constant(raw) => self.append_raw(raw),
+                    ColumnSource::Shared(earlier) => self.slots[row_start + earlier],
                     _ => rebase(slot),
                 };
                 self.slots.push(slot);

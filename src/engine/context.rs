@@ -91,9 +91,18 @@ pub struct Counts {
     pub freshness: Histogram,
     pub delay: Histogram,
     pub clock: OffsetBounds,
-    /// Per column (rows' columns after the record's): compared, different.
-    pub fields: Vec<(u64, u64)>,
+    /// Per column, rows' columns after the record's.
+    pub fields: Vec<FieldCount>,
     pub proof: Proof,
+}
+
+/// How often one column was compared, was found different, and could not be compared because REST's
+/// own value could not be read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FieldCount {
+    pub compared: u64,
+    pub different: u64,
+    pub unread: u64,
 }
 
 impl Counts {
@@ -118,7 +127,7 @@ impl Counts {
             freshness: Histogram::new(resolution),
             delay: Histogram::new(resolution),
             clock: OffsetBounds::default(),
-            fields: vec![(0, 0); fields],
+            fields: vec![FieldCount::default(); fields],
             proof: Proof::new(feature, rules),
         }
     }
@@ -217,13 +226,16 @@ impl Context<'_> {
     pub fn count_pair(&mut self, at: Timestamp, remarks: Remarks, equal: bool, kept: &mut Vec<Remark>) {
         self.counts.pair(at, equal);
         for column in remarks.compared {
-            self.counts.fields[column].0 += 1;
+            self.counts.fields[column].compared += 1;
+        }
+        for column in remarks.unread {
+            self.counts.fields[column].unread += 1;
         }
         if let Some(rows) = remarks.same_text {
             let columns = self.rules.columns.iter().map(|rule| (rule, 1));
             let all = columns.chain(self.rules.row_columns.iter().map(|rule| (rule, rows)));
             for ((rule, times), count) in all.zip(&mut self.counts.fields) {
-                count.0 += if rule.compared { times } else { 0 };
+                count.compared += if rule.compared { times } else { 0 };
             }
         }
         for (field, rest, ws) in remarks.type_differs {
@@ -240,7 +252,7 @@ impl Context<'_> {
     pub fn report(&mut self, pair: &Pairing<'_>, differences: &[Difference]) {
         for difference in differences {
             if let Some(column) = self.column_of(difference) {
-                self.counts.fields[column].1 += 1;
+                self.counts.fields[column].different += 1;
             }
             let mut draft = Draft::new(difference.class, pair.label, pair.at);
             draft.row = difference.row.clone();

@@ -1,10 +1,12 @@
 //! One REST endpoint with one set of parameters: when it was asked and answered.
 
 use crate::model::{Span, Timestamp};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 
 #[derive(Debug)]
 pub struct Endpoint {
-    /// The request's parameters: name and JSON text.
+    /// The request's parameters: name and JSON text, by name.
     pub params: Vec<(String, String)>,
     /// The last answer of status 200, for 304; with its length.
     pub last_body: Option<String>,
@@ -17,10 +19,14 @@ pub struct Endpoint {
 
 impl Endpoint {
     pub fn new(params: &str) -> Endpoint {
-        let members: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(params).unwrap_or_default();
-        let params = members.into_iter().map(|(name, value)| (name, value.to_string())).collect();
+        let members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(params).unwrap_or_default();
+        let params = members.into_iter().map(|(name, value)| (name, value.get().to_string())).collect();
         Endpoint { params, last_body: None, first_sent: None, last: None, holes: Vec::new() }
+    }
+
+    /// Whether the two say the same parameters, in whatever order.
+    pub fn has_params_of(&self, other: &Endpoint) -> bool {
+        self.params == other.params
     }
 
     /// A poll was answered. `step`: how far apart starts may be to count as polled through.

@@ -231,12 +231,15 @@ enum Level {
     Row,
 }
 
+/// Declared members of one object that are told apart by a bit; those beyond are by name.
+const BITS: usize = u64::BITS as usize;
+
 struct Walk<'w> {
     plan: &'w SidePlan,
     scanner: Scanner<'w>,
     text: &'w str,
     out: &'w mut Extraction,
-    /// Undeclared names of the objects that are open, innermost last.
+    /// Names of the objects that are open, innermost last: undeclared ones, and those of records by name.
     names: Vec<(u32, u32)>,
     found: bool,
     /// Where this body's roots begin.
@@ -303,17 +306,27 @@ impl Walk<'_> {
         self.scanner.enter();
         loop {
             let expected = self.follower(at, last);
+            let mut spelled = "";
             let found = match at.spelled.get(expected) {
-                Some(Some(name)) if self.scanner.expect_member(name, &mut first) => Ok(expected),
+                Some(Some(name)) if expected < BITS && self.scanner.expect_member(name, &mut first) => {
+                    Ok(expected)
+                }
                 _ => match self.scanner.member(&mut first)? {
                     None => break,
-                    Some((name, escaped)) => self.child(at, last, name, escaped).ok_or(name),
+                    Some((name, escaped)) => {
+                        spelled = name;
+                        self.child(at, last, name, escaped).ok_or(name)
+                    }
                 },
             };
             match found {
                 Ok(child) => {
                     last = child + 1;
                     let bit = 1_u64.checked_shl(child as u32).unwrap_or(0);
+                    if bit == 0 {
+                        // Beyond the bits: looked for among the names at the end.
+                        self.names.push(self.place(spelled));
+                    }
                     if seen & bit != 0 {
                         self.fault.get_or_insert_with(|| Fault::Duplicate(at.children[child].0.to_string()));
                         self.scanner.value()?;
@@ -331,10 +344,10 @@ impl Walk<'_> {
                     }
                 }
                 Err(name) => {
-                    let start = name.as_ptr() as usize - self.text.as_ptr() as usize;
-                    self.names.push((start as u32, name.len() as u32));
+                    let (start, len) = self.place(name);
+                    self.names.push((start, len));
                     if level != Level::Root {
-                        let name = Slot { start: start as u32, len: name.len() as u32, kind: Kind::String };
+                        let name = Slot { start, len, kind: Kind::String };
                         let row = level == Level::Row;
                         self.out.unknown.push(Unknown { row, node: node as u32, name });
                     }
@@ -369,6 +382,11 @@ impl Walk<'_> {
         }
         self.out.followers[place] = child as u32 + 1;
         Some(child)
+    }
+
+    /// Where a member's name stands in the text.
+    fn place(&self, name: &str) -> (u32, u32) {
+        ((name.as_ptr() as usize - self.text.as_ptr() as usize) as u32, name.len() as u32)
     }
 
     /// Looks for a name that stands twice among the undeclared ones of the object just closed.
@@ -414,12 +432,14 @@ impl Walk<'_> {
                 }
             }
             Kind::Object if self.plan.index.is_some() => {
+                let names_before = self.names.len();
                 self.scanner.enter();
                 while let Some((name, _)) = self.scanner.member(&mut first)? {
-                    let start = name.as_ptr() as usize - self.text.as_ptr() as usize - 1;
-                    let len = name.len() as u32 + 2;
-                    self.record(Slot { start: start as u32, len, kind: Kind::String })?;
+                    let (start, len) = self.place(name);
+                    self.record(Slot { start: start - 1, len: len + 2, kind: Kind::String })?;
+                    self.names.push((start, len));
                 }
+                self.find_duplicate(names_before);
             }
             Kind::Object => self.record(Slot::default())?,
             _ => {

@@ -39,7 +39,8 @@ pub struct FeatureState {
     pub spec: Spec,
     pub streams: Vec<Stream>,
     pub endpoints: Vec<Endpoint>,
-    endpoint_params: Vec<Box<str>>,
+    /// The texts in which parameters were met, and whose they are.
+    endpoint_params: Vec<(Box<str>, usize)>,
     keys: Interner,
     pub counts: Counts,
     pub traffic: Traffic,
@@ -198,12 +199,18 @@ impl FeatureState {
 
     /// The endpoint with these parameters (their JSON text).
     pub fn endpoint(&mut self, params: &str) -> usize {
-        if let Some(known) = self.endpoint_params.iter().position(|p| **p == *params) {
-            return known;
+        if let Some((_, known)) = self.endpoint_params.iter().find(|(p, _)| **p == *params) {
+            return *known;
         }
-        self.endpoint_params.push(params.into());
-        self.endpoints.push(Endpoint::new(params));
-        self.endpoints.len() - 1
+        // Another text of known parameters, in another order perhaps, or new ones.
+        let fresh = Endpoint::new(params);
+        let known = self.endpoints.iter().position(|e| e.has_params_of(&fresh));
+        let number = known.unwrap_or_else(|| {
+            self.endpoints.push(fresh);
+            self.endpoints.len() - 1
+        });
+        self.endpoint_params.push((params.into(), number));
+        number
     }
 
     /// The stream of the record in `scratch`; `Err` names the key field that it lacks.

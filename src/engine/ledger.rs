@@ -182,22 +182,26 @@ impl Ledger {
     ) {
         let contract = self.contract.clone();
         let feature = index.map(|i| &contract.features[i]);
-        let waived = self.waive(feature, &draft);
         *self.totals.entry(draft.class).or_default() += 1;
         self.by_severity[severity as usize] += 1;
-        let failing = severity == Severity::Fail && !waived;
+        // A finding without a feature counts against each by itself, so each may accept it by itself.
+        let mut waived = !counts_for.is_empty();
         for &i in counts_for {
+            let accepted = self.waive(&contract.features[i], &draft);
+            waived &= accepted;
             let tally = &mut self.features[i];
             tally.all[draft.class as usize] += 1;
-            tally.waived[draft.class as usize] += u64::from(waived);
-            tally.failing[draft.class as usize] += u64::from(failing);
-            if failing {
+            let fails = severity == Severity::Fail && !accepted;
+            tally.waived[draft.class as usize] += u64::from(accepted);
+            tally.failing[draft.class as usize] += u64::from(fails);
+            if fails {
                 let calendar = &contract.features[i].calendar;
                 for session in calendar.sessions(draft.at, until + Span(1)) {
                     *tally.by_session.entry(session.day).or_default() += 1;
                 }
             }
         }
+        let failing = severity == Severity::Fail && !waived;
         if failing {
             self.episode(index, feature, &draft);
             self.last_failing = Some(in_words(feature, &draft));
@@ -233,12 +237,11 @@ impl Ledger {
         }
     }
 
-    fn waive(&mut self, feature: Option<&Feature>, draft: &Draft) -> bool {
+    fn waive(&mut self, feature: &Feature, draft: &Draft) -> bool {
         let day = draft.at.0.div_euclid(86_400_000_000_000);
-        let name = feature.map(|f| &*f.name);
         let mut waived = false;
         for (waiver, hits) in self.contract.waivers.iter().zip(&mut self.waiver_hits) {
-            let covers = (waiver.feature.is_empty() || Some(waiver.feature.as_str()) == name)
+            let covers = waiver.feature == *feature.name
                 && waiver.class.is_none_or(|class| class == draft.class)
                 && (waiver.field.is_empty() || waiver.field == draft.field)
                 && day <= waiver.until_day;

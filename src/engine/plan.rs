@@ -48,7 +48,7 @@ pub struct SidePlan {
     pub columns: Vec<ColumnSource>,
     pub row_columns: Vec<ColumnSource>,
     pub roots: usize,
-    /// Any column is filled from outside the record.
+    /// Any column is filled from elsewhere than its own place in the record.
     pub outside: bool,
     pub has_rows: bool,
 }
@@ -58,6 +58,8 @@ pub struct SidePlan {
 pub enum ColumnSource {
     /// Captured by the walk of the record (or row).
     Walked,
+    /// Stands where an earlier column stands.
+    Shared(Column),
     /// The n-th pointer from the body's root.
     Root(usize),
     /// The member name under which the record stood.
@@ -145,7 +147,7 @@ impl SidePlan {
 impl FeaturePlan {
     fn compile(feature: &Feature, type_at: &[String]) -> FeaturePlan {
         let rows = feature.rows.as_ref();
-        let rest = Builder::new(
+        let mut rest = Builder::new(
             &feature.rest.records,
             feature.rest.index.as_deref(),
             &feature.fields,
@@ -161,6 +163,16 @@ impl FeaturePlan {
         );
         // The type is no unexpected member, and a second one is a duplicate.
         ws.path(ws.plan.root, type_at);
+        ws.declare(&feature.ws.records, type_at);
+        for field in &feature.fields {
+            for (side, records, source) in
+                [(&mut rest, &feature.rest.records, &field.rest), (&mut ws, &feature.ws.records, &field.ws)]
+            {
+                if let Source::Root(pointer) = source {
+                    side.declare(records, &pointer.0);
+                }
+            }
+        }
         FeaturePlan { rest: rest.finish(), ws: ws.finish() }
     }
 }
@@ -251,11 +263,20 @@ impl Builder {
     }
 
     fn capture(&mut self, node: usize, column: Column) -> ColumnSource {
-        let taken = &mut self.plan.nodes[node].capture;
-        if taken.is_none() {
-            *taken = Some(column);
+        match self.plan.nodes[node].capture {
+            Some(earlier) => ColumnSource::Shared(earlier),
+            None => {
+                self.plan.nodes[node].capture = Some(column);
+                ColumnSource::Walked
+            }
         }
-        ColumnSource::Walked
+    }
+
+    /// What a pointer from the root takes out of the record itself is no unexpected member of it.
+    fn declare(&mut self, records: &Pointer, path: &[String]) {
+        if let (Some(inside), None) = (path.strip_prefix(records.0.as_slice()), self.plan.index) {
+            self.path(self.plan.record, inside);
+        }
     }
 
     /// The node at `path` below `entry`, made where it is new.

@@ -53,13 +53,13 @@ impl Timestamp {
 impl Span {
     pub const ZERO: Span = Span(0);
     pub const fn from_secs(s: i64) -> Span {
-        Span(s * 1_000_000_000)
+        Span(s.saturating_mul(1_000_000_000))
     }
     pub const fn from_millis(ms: i64) -> Span {
-        Span(ms * 1_000_000)
+        Span(ms.saturating_mul(1_000_000))
     }
     pub const fn from_micros(us: i64) -> Span {
-        Span(us * 1_000)
+        Span(us.saturating_mul(1_000))
     }
     pub fn abs(self) -> Span {
         Span(self.0.saturating_abs())
@@ -154,7 +154,9 @@ fn parse_civil(text: &str) -> Option<(i64, Option<i32>)> {
         2 => 28 + u32::from(leap),
         _ => return None,
     };
-    if day == 0 || day > month_days || hour > 23 || minute > 59 || second > 59 {
+    // A leap second is the 61st of an hour's last minute; it is read as the second after it.
+    let seconds = 59 + u32::from(minute == 59);
+    if day == 0 || day > month_days || hour > 23 || minute > 59 || second > seconds {
         return None;
     }
     let mut i = 19;

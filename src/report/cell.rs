@@ -1,7 +1,7 @@
 //! Owns how one value becomes one cell of a CSV file that people open in spreadsheets.
 //! Must not know which file or column the cell belongs to.
 
-use super::terminal::is_control;
+use crate::model::text::{as_json_string, is_control};
 use std::borrow::Cow;
 
 /// The cell for `text`: what a spreadsheet would run (a number or a percentage it only reads) gets a
@@ -19,29 +19,6 @@ pub(super) fn guarded(text: &str) -> Cow<'_, str> {
 
 /// What a formula starts with; the full-width forms run under East Asian input settings.
 const RUNS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
-
-fn as_json_string(text: &str) -> String {
-    let mut cell = String::with_capacity(text.len() + 8);
-    cell.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => cell.push_str("\\\""),
-            '\\' => cell.push_str("\\\\"),
-            '\n' => cell.push_str("\\n"),
-            '\r' => cell.push_str("\\r"),
-            '\t' => cell.push_str("\\t"),
-            c if is_control(c) => {
-                let mut units = [0_u16; 2];
-                for unit in c.encode_utf16(&mut units) {
-                    cell.push_str(&format!("\\u{unit:04x}"));
-                }
-            }
-            c => cell.push(c),
-        }
-    }
-    cell.push('"');
-    cell
-}
 
 /// `-12`, `+0.5`, `-1e-3`: a sign, digits with at most one point, an exponent.
 fn is_number(text: &str) -> bool {

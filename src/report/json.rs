@@ -5,11 +5,11 @@
 //! what was not measured is `null`, never 0. Records stand as strings: the very text that came in.
 
 use super::drill;
-use super::terminal::is_control;
 use crate::model::outcome::{
     CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, FieldProven, Measures, Outcome,
     ProcessOutcome, Quantiles, SessionOutcome, SessionsRequired, WaiverOutcome,
 };
+use crate::model::text::is_control;
 use crate::model::{Class, Finding, Span, Timestamp};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};

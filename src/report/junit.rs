@@ -134,6 +134,6 @@ mod tests {
     fn hostile_text_is_no_markup() {
         let xml = text(&sample::hostile());
         assert!(!xml.contains("<script>"));
-        assert!(!xml.chars().any(|c| crate::report::terminal::is_control(c) && c != '\n'));
+        assert!(!xml.chars().any(|c| crate::model::text::is_control(c) && c != '\n'));
     }
 }

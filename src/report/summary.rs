@@ -177,7 +177,7 @@ mod tests {
     fn hostile_text_is_no_markup() {
         let text = text(&sample::hostile());
         assert!(!text.contains("<script>") && text.contains("&lt;script&gt;"));
-        assert!(!text.chars().any(|c| crate::report::terminal::is_control(c) && c != '\n'));
+        assert!(!text.chars().any(|c| crate::model::text::is_control(c) && c != '\n'));
         let rows = text
             .lines()
             .filter(|line| line.starts_with("| "))

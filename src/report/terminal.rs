@@ -1,16 +1,8 @@
 //! Owns what may reach a terminal: text without control codes, the few colours, display widths.
 //! Must not know what is being shown, nor whether there is a terminal.
 
+use crate::model::text::is_control;
 use std::borrow::Cow;
-
-/// Whether a character drives a terminal or hides or reorders text: C0 and C1 controls (with ESC),
-/// bidirectional overrides and isolates, line separators, zero-width and tag characters.
-pub fn is_control(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
 
 /// `text` on one line without control codes; line breaks and tabs become spaces.
 pub fn clean(text: &str) -> Cow<'_, str> {

@@ -90,26 +90,7 @@ fn verdict(page: &mut Page, outcome: &Outcome, columns: usize) {
 }
 
 fn remarks(page: &mut Page, outcome: &Outcome, columns: usize) {
-    let mut remarks = Vec::new();
-    if outcome.interrupted {
-        remarks.push("interrupted: the run did not reach its end".to_string());
-    }
-    if outcome.other_contract {
-        remarks.push("judged with another contract than the one recorded in the capture".into());
-    }
-    if outcome.damaged > 0 {
-        remarks.push(format!("{} skipped", plural(outcome.damaged as usize, "damaged line")));
-    }
-    for waiver in outcome.waivers.iter().filter(|waiver| waiver.expired || waiver.hits == 0) {
-        let why = if waiver.expired { "is past its end" } else { "covered nothing" };
-        let (feature, class, field) = (&waiver.feature, &waiver.class, &waiver.field);
-        let what: Vec<_> = [feature, class, field].into_iter().filter(|t| !t.is_empty()).cloned().collect();
-        remarks.push(format!("the waiver of {} until {} {why}", what.join(" / "), waiver.until));
-    }
-    // The engine may remark the same; once is enough.
-    let known = |note: &String| !(outcome.interrupted && note.starts_with("interrupted"));
-    remarks.extend(outcome.notes.iter().filter(|note| known(note)).cloned());
-    for remark in &remarks {
+    for remark in &outcome.notes {
         page.paragraph(Style::Unsure, "! ", remark, columns);
     }
     page.end();

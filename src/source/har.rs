@@ -6,7 +6,7 @@
 
 use super::body::{payload, text_payload};
 use super::import::{Imported, Routes};
-use super::redact::Redactor;
+use super::redact::{Redactor, places};
 use crate::contract::Contract;
 use crate::model::{ClosedBy, Event, Payload, Timestamp};
 use base64::Engine;
@@ -122,7 +122,7 @@ pub fn import_har(text: &str, contract: &Contract) -> Result<Imported, HarError>
     })?;
     let mut reading = Reading {
         routes: Routes::new(contract),
-        redactor: Redactor::new(&contract.redact),
+        redactor: Redactor::new(&places(contract)),
         creator: format!("{} {}", har.log.creator.name, har.log.creator.version).trim().to_string(),
         imported: Imported::default(),
         sockets: Vec::new(),

@@ -413,7 +413,7 @@ mod tests {
 
     #[test]
     fn what_must_not_be_stored_is_masked() {
-        let redactor = Redactor::new(&["account_number".into()]).map(Arc::new);
+        let redactor = Redactor::new(&[vec!["account_number".into()]]).map(Arc::new);
         let cleaner = Cleaner::new(Secrets::default(), redactor, &["account_number".into()]);
         for (line, expect) in [
             ("GET /ws?a=1&token=eyJhbGciOi HTTP/1.1", "GET /ws?a=1&token=*** HTTP/1.1"),

@@ -4,36 +4,59 @@
 //! by trying all account numbers. Equal values give equal hashes on both sides: `123`, `"123"` and
 //! `123.0` are one value. `null` stays `null`: it says nothing, and its absence would.
 
+use crate::contract::{Contract, Field, Pointer, Rows, Source};
 use ring::hmac;
 use ring::rand::SystemRandom;
 
 /// Of the 32 bytes of a hash: enough that two of a million accounts do not collide.
 const HASH_BYTES: usize = 8;
 
-/// Replaces the values of members with certain names, anywhere in a body.
+/// Where values to be redacted may stand: the names of the redacted fields, and where these are read
+/// from on each side. A place is names of members, outermost first; positions in lists do not count.
+pub(super) fn places(contract: &Contract) -> Vec<Vec<String>> {
+    let mut places: Vec<Vec<String>> = contract.redact.iter().map(|name| vec![name.clone()]).collect();
+    let rows = |feature| -> &[Field] { Option::map_or(feature, &[], |rows: &Rows| &rows.fields) };
+    let fields = contract.features.iter().flat_map(|f| f.fields.iter().chain(rows(f.rows.as_ref())));
+    for field in fields.filter(|field| contract.redact.contains(&field.name)) {
+        for source in [&field.rest, &field.ws] {
+            let path = match source {
+                Source::Record(path) | Source::Root(Pointer(path)) => path.clone(),
+                Source::Param(name) => vec![name.clone()],
+                Source::Constant(_) | Source::Absent => continue,
+            };
+            let named: Vec<String> = path.into_iter().filter(|name| name.parse::<u32>().is_err()).collect();
+            if !named.is_empty() && !places.contains(&named) {
+                places.push(named);
+            }
+        }
+    }
+    places
+}
+
+/// Replaces the values at certain places, wherever in a body these places are.
 #[derive(Debug)]
 pub(super) struct Redactor {
-    names: Vec<String>,
+    places: Vec<Vec<String>>,
     key: hmac::Key,
 }
 
 impl Redactor {
     /// `None` where there is nothing to redact.
-    pub(super) fn new(names: &[String]) -> Option<Redactor> {
-        if names.is_empty() {
+    pub(super) fn new(places: &[Vec<String>]) -> Option<Redactor> {
+        if places.is_empty() {
             return None;
         }
         // Without randomness there is no secrecy, and nothing sensible to go on with.
         #[allow(clippy::expect_used, reason = "a system without randomness cannot run TLS either")]
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).expect("random numbers");
-        Some(Redactor { names: names.to_vec(), key })
+        Some(Redactor { places: places.to_vec(), key })
     }
 
     /// `json`, which must be valid, with the values replaced; all else stays byte for byte.
     pub(super) fn redact(&self, json: &str) -> String {
         let bytes = json.as_bytes();
         let mut out = String::with_capacity(json.len() + 32);
-        let mut nesting: Vec<Level> = Vec::new();
+        let mut nesting: Vec<Level<'_>> = Vec::new();
         // Whether the value that comes next is to be replaced.
         let mut pending = false;
         let mut position = 0;
@@ -42,7 +65,12 @@ impl Redactor {
             let inside = nesting.last().is_some_and(|level| level.hide);
             position = match byte {
                 b'{' | b'[' => {
-                    nesting.push(Level { is_object: *byte == b'{', at_name: true, hide: inside || pending });
+                    nesting.push(Level {
+                        is_object: *byte == b'{',
+                        at_name: true,
+                        hide: inside || pending,
+                        name: "",
+                    });
                     pending = false;
                     from + 1
                 }
@@ -63,8 +91,8 @@ impl Redactor {
             let is_scalar = !matches!(byte, b'{' | b'[' | b'}' | b']' | b',' | b' ' | b'\t' | b':');
             match nesting.last_mut() {
                 Some(level) if is_scalar && level.is_object && level.at_name => {
-                    level.at_name = false;
-                    pending = self.is_named(token);
+                    (level.at_name, level.name) = (false, token);
+                    pending = self.is_hidden(&nesting);
                     out.push_str(token);
                 }
                 _ if is_scalar && (pending || inside) => {
@@ -77,12 +105,13 @@ impl Redactor {
         out
     }
 
-    fn is_named(&self, token: &str) -> bool {
-        let inner = token.trim_matches('"');
-        if inner.contains('\\') {
-            return serde_json::from_str::<String>(token).is_ok_and(|name| self.names.contains(&name));
-        }
-        self.names.iter().any(|name| name == inner)
+    /// Whether the names that lead to the present member end as one of the places does.
+    fn is_hidden(&self, nesting: &[Level<'_>]) -> bool {
+        let ends_so = |place: &Vec<String>| {
+            let mut above = nesting.iter().rev().filter(|level| level.is_object);
+            place.iter().rev().all(|name| above.next().is_some_and(|level| is_name(level.name, name)))
+        };
+        self.places.iter().any(ends_so)
     }
 
     fn push_hash(&self, token: &str, out: &mut String) {
@@ -103,8 +132,19 @@ impl Redactor {
     }
 }
 
-struct Level {
+/// Whether a JSON string says `name`.
+fn is_name(token: &str, name: &str) -> bool {
+    let inner = token.strip_prefix('"').and_then(|token| token.strip_suffix('"')).unwrap_or(token);
+    match inner.contains('\\') {
+        true => serde_json::from_str::<String>(token).is_ok_and(|said| said == name),
+        false => inner == name,
+    }
+}
+
+struct Level<'j> {
     is_object: bool,
+    /// Of the present member, as it stands.
+    name: &'j str,
     /// The next scalar of an object is a name.
     at_name: bool,
     /// Everything in here is a value to replace.
@@ -148,7 +188,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn redactor() -> Redactor {
-        Redactor::new(&["n".to_string(), "ü\"".to_string()]).unwrap()
+        let places = [&["n"][..], &["ü\""], &["acct", "no"]];
+        let owned = places.map(|place| place.iter().map(|name| name.to_string()).collect());
+        Redactor::new(&owned).unwrap()
     }
 
     fn hash_in(text: &str) -> &str {
@@ -168,13 +210,50 @@ mod tests {
             (r#"{"\u006e":123,"n":null}"#, format!(r#"{{"\u006e":{h},"n":null}}"#)),
             (r#"{"\u00fc\"":123}"#, format!(r#"{{"\u00fc\"":{h}}}"#)),
             (r#"{"a":"\"n\":5","n":{}}"#, r#"{"a":"\"n\":5","n":{}}"#.to_string()),
+            (r#"{"acct":{"no":123,"x":1},"no":123}"#, format!(r#"{{"acct":{{"no":{h},"x":1}},"no":123}}"#)),
+            (
+                r#"{"acct":[{"no":123}],"b":{"acct":{"z":{"no":123}}}}"#,
+                format!(r#"{{"acct":[{{"no":{h}}}],"b":{{"acct":{{"z":{{"no":123}}}}}}}}"#),
+            ),
             ("123", "123".to_string()),
         ] {
             assert_eq!(redactor.redact(json), expect);
         }
         assert_ne!(hash("124"), h);
-        assert_ne!(hash_in(&Redactor::new(&["n".into()]).unwrap().redact("{\"n\":123}")), h);
+        assert_ne!(hash_in(&Redactor::new(&[vec!["n".into()]]).unwrap().redact("{\"n\":123}")), h);
         assert_eq!(hash("1e2"), hash("\"1e2\""));
+    }
+
+    #[test]
+    fn a_redacted_field_is_hidden_where_each_side_has_it() {
+        let contract = r#"
+version = 1
+redact = ["account_number"]
+[rest]
+base_url = "http://127.0.0.1:1"
+[ws]
+url = "ws://127.0.0.1:1/ws"
+type = "/type"
+[[feature]]
+name = "f"
+align = "arrival"
+interval = "10s"
+key = ["account_number"]
+rest = { path = "/f/{acct}", poll = "10s", each = { acct = ["AB-1", "AB-2"] } }
+ws = { type = "f" }
+[feature.fields]
+account_number = { type = "string", rest = "@acct", ws = "owners/0/id" }
+"#;
+        let contract = crate::contract::parse("c.toml", contract, &|_| None, false).unwrap();
+        assert_eq!(places(&contract), [&["account_number"][..], &["acct"], &["owners", "id"]]);
+        assert!(!contract.recorded_text.contains("AB-1"), "{}", contract.recorded_text);
+        let again = crate::contract::parse("c.toml", &contract.recorded_text, &|_| None, false);
+        assert!(again.is_ok(), "{again:?}");
+        let redactor = Redactor::new(&places(&contract)).unwrap();
+        for secret in [r#"{"acct":"AB-1"}"#, r#"{"owners":[{"id":"AB-1"}]}"#, r#"{"account_number":"AB-1"}"#]
+        {
+            assert!(!redactor.redact(secret).contains("AB-1"), "{secret}");
+        }
     }
 
     proptest! {

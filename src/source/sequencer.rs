@@ -10,7 +10,7 @@ use super::clock::Clock;
 use super::file::CaptureSink;
 use super::proxy::{ProxyError, ProxySettings};
 use super::queue::{Arrival, Queue, queue, stall};
-use super::redact::Redactor;
+use super::redact::{Redactor, places};
 use super::rest::{LoginError, RestFeeds};
 use super::secret::{Secrets, shown_url};
 use super::tls::TlsError;
@@ -151,7 +151,7 @@ pub async fn run<W: CaptureSink>(
     let (queue, arrivals) = queue(clock);
     let wiring = Wiring {
         secrets: Secrets::of(&contract),
-        redactor: Redactor::new(&contract.redact).map(Arc::new),
+        redactor: Redactor::new(&places(&contract)).map(Arc::new),
         contract: Arc::clone(&contract),
         proxies: settings.proxies.clone(),
         seed: settings.seed,

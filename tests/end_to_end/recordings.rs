@@ -68,7 +68,7 @@ fn a_damaged_line_is_named_or_skipped_and_counted() {
     refused(&replay(&bench, &[&damaged]), 4, &["damaged.jsonl", "line 60"]);
     let skipped = replay(&bench, &[&damaged, "--skip-damaged"]);
     assert_eq!(skipped.code, code, "{}\n{}", skipped.out, skipped.err);
-    assert!(skipped.out.contains("1 damaged line skipped"), "{}", skipped.out);
+    assert!(skipped.out.contains("1 damaged line was skipped"), "{}", skipped.out);
     assert_eq!(bench.report("report").json()["damaged_lines"], 1);
 }
 
@@ -123,6 +123,52 @@ fn captures_stand_in_the_order_of_time() {
     assert_ne!(both.code, Some(2), "{}", both.err);
     refused(&replay(&bench, &[&tuesday, &monday]), 2, &["monday.jsonl begins at", "order of time"]);
     refused(&replay(&bench, &[&monday, &monday]), 2, &["monday.jsonl begins at", "none twice"]);
+}
+
+/// A run killed before its first flush, among others.
+#[test]
+fn an_empty_capture_among_others_is_interrupted_wherever_it_stands() {
+    let bench = Bench::new();
+    let (monday, empty) = (session(&bench, "monday.jsonl", MONDAY), bench.write("empty.jsonl", ""));
+    let torn = bench.write("torn.jsonl", &fs::read_to_string(&monday).unwrap()[..40]);
+    let alone = replay(&bench, &[&monday]);
+    assert_eq!(bench.report("report").check("positions", "no-drops")["verdict"], "PASS", "{}", alone.out);
+    for captures in [[&empty, &monday], [&monday, &empty], [&torn, &monday], [&monday, &torn]] {
+        let ran = replay(&bench, &captures.map(String::as_str));
+        assert_eq!(ran.code, Some(3), "{captures:?}: {}{}", ran.out, ran.err);
+        let report = bench.report("report");
+        assert_eq!(report.check("positions", "no-drops")["verdict"], "INCONCLUSIVE", "{captures:?}");
+        assert_eq!(report.check("positions", "values-match")["verdict"], "PASS", "{captures:?}");
+    }
+}
+
+#[test]
+fn a_wrong_contract_in_any_capture_is_named() {
+    let bench = Bench::new();
+    let (monday, tuesday) =
+        (session(&bench, "monday.jsonl", MONDAY), session(&bench, "tuesday.jsonl", TUESDAY));
+    let text = fs::read_to_string(&tuesday).unwrap();
+    let start: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    let changed = |contract: &str| {
+        let mut start = start.clone();
+        (start["contract"], start["contract_sha256"]) = (contract.into(), "ab".repeat(32).into());
+        format!("{start}\n{}", text.split_once('\n').unwrap().1)
+    };
+    let wrong = bench.write("wrong.jsonl", changed("version = 1\n"));
+    refused(&replay(&bench, &[&monday, &wrong]), 4, &["line 1 of", "wrong.jsonl", "`[rest]` is lacking"]);
+    let both = fs::read_to_string(&monday).unwrap() + &changed("version = 1\n");
+    let line = format!("line {} of", fs::read_to_string(&monday).unwrap().lines().count() + 1);
+    refused(&replay(&bench, &[&bench.write("both.jsonl", both)]), 4, &[&line, "both.jsonl"]);
+    // With a contract of the user's own it need not be right; that it is another one is said once.
+    let own = bench.write("own.toml", BUILTIN);
+    for arguments in [
+        vec![&monday, &wrong, "--contract", &own],
+        vec![&monday, &bench.write("o.jsonl", changed(&format!("{BUILTIN}\n")))],
+    ] {
+        let ran = replay(&bench, &arguments);
+        assert_ne!(ran.code, Some(4), "{}", ran.err);
+        assert_eq!(ran.out.matches("another contract").count(), 1, "{}", ran.out);
+    }
 }
 
 #[test]

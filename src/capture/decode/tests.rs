@@ -209,7 +209,7 @@ fn errors_name_the_member_and_what_would_be_right() {
         (r#"{"kind":"ws_open","conn":0}"#, "`at` of a `ws_open` line is missing; it is an RFC 3339"),
         (
             r#"{"kind":"ws_open","at":"yesterday","conn":0}"#,
-            "`at` of a `ws_open` line is \\\"yesterday\\\"; it must be an RFC 3339",
+            "`at` of a `ws_open` line is \"yesterday\"; it must be an RFC 3339",
         ),
         (r#"{"kind":"ws_open","at":"2025-12-19T14:30:00Z","conn":-1}"#, "`conn` of a `ws_open` line is -1"),
         (r#"{"kind":"ws_open","at":"2025-12-19T14:30:00Z","conn":0,"conn":0}"#, "`conn` stands twice"),

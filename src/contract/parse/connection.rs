@@ -109,7 +109,7 @@ fn texts(table: &Table<'_, '_>, key: &'static str, distinct: bool) -> Vec<String
 
 /// `headers = { Name = "value" }`. Values are never quoted in an error.
 pub fn headers(table: &Table<'_, '_>) -> Vec<(String, String)> {
-    let Some(inner) = table.table("headers") else { return Vec::new() };
+    let Some(inner) = table.table("headers").map(Table::tolerating_unset) else { return Vec::new() };
     let mut headers: Vec<(String, String)> = Vec::new();
     for (name, value) in inner.members() {
         if !is_header_name(name.value) {

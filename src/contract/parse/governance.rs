@@ -97,6 +97,18 @@ pub fn redact(root: &Table<'_, '_>, features: Option<&[Feature]>) -> Option<Vec<
             let cure = spelling::cure(&text.value, names);
             root.error(text.at.clone(), &format!("`redact` names unknown field `{}`; {cure}", text.raw));
         }
+        let is_index = |feature: &&Feature| {
+            let indexes = [&feature.rest.index, &feature.ws.index];
+            indexes.contains(&&Some(text.value.clone()))
+        };
+        if let Some(feature) = features.iter().find(is_index) {
+            let message = format!(
+                "`{}` is `index` of {}: its values are names of members, and those stay as they are; \
+                 remove it here, or the `index`",
+                text.raw, feature.name
+            );
+            root.error(text.at.clone(), &message);
+        }
         let hashable = |kind| matches!(kind, FieldType::String | FieldType::Integer);
         if let Some(field) = named.iter().find(|field| !hashable(field.kind)) {
             let kind = field.kind.name();

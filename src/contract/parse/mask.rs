@@ -2,8 +2,8 @@
 //!
 //! Owns the law that a capture and an error message carry none: literal values of `headers`, `query` and
 //! `login.json`, user names and passwords in URLs, the query of the WebSocket's URL, and what is called a
-//! token, a key or a password in a path's query or in a message. `${NAME}` is no secret and stays; in a
-//! `query` so does a request parameter `{name}`.
+//! token, a key or a password in a path's query or in a message, and the values of request parameters that
+//! `redact` names. `${NAME}` is no secret and stays; in a `query` so does a request parameter `{name}`.
 
 use super::text::is_word;
 use std::ops::Range;
@@ -20,6 +20,7 @@ pub fn recorded_text(text: &str, document: &DeTable<'_>) -> String {
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     each_secret(document, &mut |span, value, params| edits.push((span, blotted(value, params))));
     each_mixed(document, &mut |span, masked| edits.push((span, quoted(&masked))));
+    each_redacted(document, &mut |span| edits.push((span, format!("[\"{BLOT}\"]"))));
     edits.sort_by_key(|(span, _)| span.start);
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
@@ -45,6 +46,7 @@ pub fn secret_spans(document: &DeTable<'_>) -> Vec<Range<usize>> {
         }
     });
     each_mixed(document, &mut |span, _| spans.push(span));
+    each_redacted(document, &mut |span| spans.push(span));
     each_unknown(document, &mut |span, _, _| spans.push(span));
     spans
 }
@@ -162,6 +164,27 @@ fn each_secret(document: &DeTable<'_>, visit: Visit<'_>) {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+/// The values of parameters whose field, or whose own name, is to be redacted.
+fn each_redacted(document: &DeTable<'_>, visit: &mut dyn FnMut(Range<usize>)) {
+    let find =
+        |name: &str| document.iter().find(|(key, _)| key.get_ref().as_ref() == name).map(|(_, value)| value);
+    let (Some(redact), Some(features)) = (find("redact"), find("feature")) else { return };
+    let redacted: Vec<&str> = items(redact).into_iter().filter_map(|name| name.get_ref().as_str()).collect();
+    for feature in items(features) {
+        let field = |name: &str| member(member(feature, "fields")?, name);
+        let source = |name: &&str| member(field(name)?, "rest")?.get_ref().as_str()?.strip_prefix('@');
+        let sources: Vec<&str> = redacted.iter().filter_map(source).collect();
+        let each = member(feature, "rest").and_then(|rest| member(rest, "each"));
+        let Some(each) = each.and_then(|each| each.get_ref().as_table()) else { continue };
+        for (name, values) in each.iter() {
+            let name = name.get_ref().as_ref();
+            if redacted.contains(&name) || sources.contains(&name) {
+                visit(values.span());
+            }
         }
     }
 }

@@ -310,7 +310,7 @@ impl<'r, 'e> Table<'r, 'e> {
         let at = value.span();
         let found = match value.get_ref() {
             DeValue::Float(number) => number.as_str().parse().ok(),
-            DeValue::Integer(_) => integer_of(value.get_ref()).map(|number| number as f64),
+            // A bare 1 may mean one in a hundred or all of it.
             DeValue::String(raw) => fraction_of(&self.reader.text(raw, at.clone(), self.unset)?.value),
             _ => None,
         };
@@ -540,6 +540,6 @@ fn fraction_of(text: &str) -> Option<f64> {
     let text = text.trim();
     match text.strip_suffix('%') {
         Some(percent) => percent.trim().parse::<f64>().ok().map(|percent| percent / 100.0),
-        None => text.parse().ok(),
+        None => text.contains('.').then(|| text.parse().ok())?,
     }
 }

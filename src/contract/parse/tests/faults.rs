@@ -449,6 +449,14 @@ fn governance_that_is_wrong() {
     ] {
         check(SETTLE, &to, &[expect]);
     }
+    let by_name = "rest = { path = \"/b\", poll = \"1s\", index = \"account_id\" }";
+    let text =
+        edited(BALANCE_REST, by_name).replacen("version = 1", "version = 1\nredact = [\"account_id\"]", 1);
+    check_text(
+        &text,
+        &["`account_id` is `index` of account_balance: its values are names of members"],
+        by_name,
+    );
     for (to, expect) in [
         ("version = 1\nredact = [\"account_numbr\"]", "did you mean `account_number`?"),
         (
@@ -456,6 +464,11 @@ fn governance_that_is_wrong() {
             "`cash` is a decimal; a hash in its place could not be compared",
         ),
         ("version = 1\nredact = \"account_number\"", "write a list of strings"),
+        (
+            "version = 1\n[checks.interval-match]\ndrift = 1",
+            "`drift` must lie between 0% and 100%; write it as in",
+        ),
+        ("version = 1\n[checks.interval-match]\ndrift = \"1\"", "`drift` must lie between 0% and 100%"),
         ("version = 1\nreviewers = [\"\"]", "an empty name in `reviewers`"),
         ("version = 1\nreviewers = [\"ann\", \"ann\"]", "`ann` stands twice"),
     ] {

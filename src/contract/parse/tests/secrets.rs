@@ -76,6 +76,10 @@ fn an_unset_variable_is_an_error_only_where_it_is_needed() {
     assert_eq!(contract.rest.base_url, "${BASE}");
     assert_eq!(contract.rest.timeout, Span::from_secs(5));
     assert_eq!(contract.rest.headers, [("A".to_string(), "x ${UNSET}".to_string())]);
+    // A feature's headers carry credentials like those of all.
+    let own = "rest = { path = \"/b\", poll = \"1s\", headers = { A = \"${UNSET}\" } }";
+    assert!(parse("c.toml", &edited(BALANCE_REST, own), &environment, false).is_ok());
+    assert!(parse("c.toml", &edited(BALANCE_REST, own), &environment, true).is_err());
     // What is set is filled in either way.
     let text = edited("127.0.0.1:8787/ws", "${HOST}/ws");
     assert_eq!(parse("c.toml", &text, &environment, false).unwrap().ws.url, "ws://feed.example.com/ws");
