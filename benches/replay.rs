@@ -190,7 +190,9 @@ fn generate(file: &Path, minutes: i64, unlike: bool) -> (u64, u64) {
 /// REST's answers with their members sorted by name and their numbers trimmed.
 fn restyled<'o>(observation: &Observation<'o>) -> Option<Observation<'o>> {
     let mut other = observation.clone();
-    let Event::Rest { payload: Payload::Json { text, .. }, bytes, .. } = &mut other.event else { return None };
+    let Event::Rest { payload: Payload::Json { text, .. }, bytes, .. } = &mut other.event else {
+        return None;
+    };
     let value: serde_json::Value = serde_json::from_str(text).expect("JSON");
     *text = Cow::Owned(value.to_string());
     *bytes = text.len() as u64;

@@ -144,12 +144,7 @@ impl Engine {
     }
 
     /// Folds in one observation whose body has been read along this engine's plan, on whatever thread.
-    pub fn observe_read(
-        &mut self,
-        observation: &Observation<'_>,
-        reading: Reading,
-        extraction: &Extraction,
-    ) {
+    pub fn observe_read(&mut self, observation: &Observation<'_>, reading: Reading, extraction: &Extraction) {
         let at = observation.at;
         self.advance(at);
         self.note(at);

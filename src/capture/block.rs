@@ -194,7 +194,10 @@ impl<R: Read> Blocks<R> {
 
 impl<R> std::fmt::Debug for Blocks<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Blocks").field("lines", &self.lines).field("ended", &self.ended).finish_non_exhaustive()
+        f.debug_struct("Blocks")
+            .field("lines", &self.lines)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
     }
 }
 

@@ -158,8 +158,8 @@ fn route(plan: &Plan, text: &str) -> Result<Routed, NotJson> {
         Kind::Absent | Kind::Null | Kind::Object | Kind::Array => Routed::NoType,
         _ => {
             let kind = slot.scalar(text);
-            match plan.route.get(kind.as_ref()) {
-                Some(Route::Features(group)) => return Ok(Routed::Features(*group)),
+            match plan.route(&kind) {
+                Some(Route::Features(group)) => return Ok(Routed::Features(group)),
                 Some(Route::Ignored) => Routed::Ignored,
                 None => Routed::Unknown(kind.into_owned()),
             }

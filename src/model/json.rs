@@ -230,7 +230,8 @@ impl<'t> Scanner<'t> {
         if (u128::from_le_bytes(*head) ^ name.head) & name.mask != 0 {
             return false;
         }
-        if name.text.len() > HEAD && self.bytes.get(at + HEAD..at + name.text.len()) != Some(&name.text[HEAD..])
+        if name.text.len() > HEAD
+            && self.bytes.get(at + HEAD..at + name.text.len()) != Some(&name.text[HEAD..])
         {
             return false;
         }
