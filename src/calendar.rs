@@ -5,6 +5,7 @@
 //! read and printed. Never a guess: a question beyond what the data covers is answered with `Unknown`.
 
 pub mod definition;
+pub mod listing;
 pub mod shipped;
 
 #[cfg(test)]
@@ -14,6 +15,7 @@ pub use definition::{Definition, Hours, Segment, Wall};
 pub use shipped::{Shipped, find, names, shipped};
 
 use crate::model::{Span, Timestamp};
+use chrono_tz::Tz;
 
 /// A resolved calendar: what a feature's `calendar = "…"` means.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +34,10 @@ pub enum CalendarKind {
     Sessions {
         segments: Vec<(Timestamp, Timestamp)>,
         covered: (Timestamp, Timestamp),
+        /// The same as trade dates, first and last, both included.
+        days: (i64, i64),
+        /// For people; everything else here is UTC.
+        zone: Tz,
         sessions: Vec<Session>,
     },
 }
@@ -43,8 +49,44 @@ pub struct Session {
     pub day: i64,
     /// In order, never empty.
     pub segments: Vec<(Timestamp, Timestamp)>,
-    /// A half day, a late open, a weekend session: not by the template.
-    pub special: bool,
+    pub kind: SessionKind,
+}
+
+/// How a session differs from the ordinary one of its day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionKind {
+    Regular,
+    /// Opens as ever and ends before the ordinary close: a half day.
+    EarlyClose,
+    /// Begins after the ordinary open and ends as ever.
+    LateOpen,
+    /// On a day that is no trading day, e.g. a Saturday.
+    ExtraDay,
+    OtherHours,
+}
+
+impl SessionKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            SessionKind::Regular => "regular",
+            SessionKind::EarlyClose => "early close",
+            SessionKind::LateOpen => "late open",
+            SessionKind::ExtraDay => "extra day",
+            SessionKind::OtherHours => "other hours",
+        }
+    }
+}
+
+/// A question beyond what a calendar knows: the answer is not "closed", it is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{calendar} is known from {} to {}, and nothing is known of {}",
+    definition::day_text(.known.0), definition::day_text(.known.1), definition::day_text(*.day))]
+pub struct BeyondHorizon {
+    pub calendar: String,
+    /// The first day asked for that is not known.
+    pub day: i64,
+    /// First and last known trade date.
+    pub known: (i64, i64),
 }
 
 impl Session {
@@ -87,6 +129,16 @@ impl CalendarRule {
                 Some(_) => MarketState::Open,
                 None => MarketState::Closed,
             },
+        }
+    }
+
+    /// The state that held throughout `[from, to]`; `Unknown` where it changed, in a break, and beyond the horizon.
+    pub fn throughout(&self, from: Timestamp, to: Timestamp) -> MarketState {
+        let open = self.segment_at(from).is_some_and(|(_, close)| to < close);
+        match self.knows(from, to) {
+            true if open => MarketState::Open,
+            true if self.sessions(from, to + Span(1)).is_empty() => MarketState::Closed,
+            _ => MarketState::Unknown,
         }
     }
 
@@ -155,9 +207,15 @@ impl CalendarRule {
     ) -> CalendarRule {
         let sessions = segments
             .iter()
-            .map(|segment| Session { day: utc_day(segment.0), segments: vec![*segment], special: false })
+            .map(|segment| Session {
+                day: utc_day(segment.0),
+                segments: vec![*segment],
+                kind: SessionKind::Regular,
+            })
             .collect();
-        CalendarRule { name: name.into(), kind: CalendarKind::Sessions { segments, covered, sessions } }
+        let days = (utc_day(covered.0), utc_day(Timestamp(covered.1.0 - 1)));
+        let kind = CalendarKind::Sessions { segments, covered, days, zone: Tz::UTC, sessions };
+        CalendarRule { name: name.into(), kind }
     }
 
     /// The trading sessions that meet `[from, to)`, whole ones; of `24/7`, the UTC days.
@@ -172,6 +230,25 @@ impl CalendarRule {
                 sessions[first..].iter().take_while(|session| session.open() < to).cloned().collect()
             }
         }
+    }
+
+    /// The sessions of the trade dates `first` to `last`, both included; all or none, so that a list that
+    /// ends at the horizon is not taken for one in which nothing follows.
+    pub fn sessions_of(&self, first: i64, last: i64) -> Result<Vec<Session>, BeyondHorizon> {
+        let CalendarKind::Sessions { days: known, sessions, .. } = &self.kind else {
+            return Ok((first..=last).map(utc_session).collect());
+        };
+        if first < known.0 || last > known.1 {
+            let day = if first < known.0 { first } else { first.max(known.1 + 1) };
+            return Err(BeyondHorizon { calendar: self.name.clone(), day, known: *known });
+        }
+        let from = sessions.partition_point(|session| session.day < first);
+        Ok(sessions[from..].iter().take_while(|session| session.day <= last).cloned().collect())
+    }
+
+    /// The sessions of a trade date (days since 1970-01-01): one, where the calendar knows it and trades.
+    pub fn sessions_on(&self, day: i64) -> Vec<Session> {
+        self.sessions_of(day, day).unwrap_or_default()
     }
 
     /// The session whose span, breaks included, contains `t`.
@@ -216,5 +293,5 @@ fn utc_day(t: Timestamp) -> i64 {
 /// A UTC day as a session of `24/7`, cut at the ends of time.
 fn utc_session(day: i64) -> Session {
     let open = Timestamp(day.saturating_mul(NANOS_PER_DAY));
-    Session { day, segments: vec![(open, open + Span(NANOS_PER_DAY))], special: false }
+    Session { day, segments: vec![(open, open + Span(NANOS_PER_DAY))], kind: SessionKind::Regular }
 }

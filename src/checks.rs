@@ -4,16 +4,25 @@
 mod conclude;
 mod interval_match;
 mod lacking;
+pub mod logs_clean;
 mod messages_seen;
 mod no_drops;
 mod no_gaps;
+pub mod plan;
 mod required_fields;
+mod resources_flat;
+pub mod sessions_covered;
 mod values_match;
+pub mod values_proven;
+mod websocket_only;
 
 pub use conclude::{Provenance, conclude};
 
 use crate::engine::FeatureState;
+use crate::engine::frontend::Requests;
 use crate::engine::ledger::Tally;
+use crate::engine::logs::LogWatch;
+use crate::engine::resources::Resources;
 use crate::engine::stream::Stream;
 use crate::model::{Class, Phase, Timestamp, Verdict};
 
@@ -22,6 +31,9 @@ use crate::model::{Class, Phase, Timestamp, Verdict};
 pub struct View<'v> {
     pub feature: &'v FeatureState,
     pub tally: &'v Tally,
+    pub frontend: &'v Requests,
+    pub logs: &'v LogWatch,
+    pub resources: &'v Resources,
     pub interrupted: bool,
 }
 
@@ -57,13 +69,13 @@ pub const CHECKS: &[Check] = &[
     no_drops::CHECK,
     no_gaps::CHECK,
     values_match::BEFORE_ENABLING,
-    lacking::WEBSOCKET_ONLY,
+    websocket_only::CHECK,
     values_match::AFTER_ENABLING,
-    lacking::RESOURCES_FLAT,
-    lacking::LOGS_CLEAN,
-    lacking::SESSIONS_COVERED,
-    lacking::VALUES_PROVEN,
-    lacking::PROD_LOGS_CLEAN,
+    resources_flat::CHECK,
+    logs_clean::AFTER_ENABLING,
+    sessions_covered::CHECK,
+    values_proven::CHECK,
+    logs_clean::BEFORE_DELETING,
     lacking::SIGNED_OFF,
 ];
 

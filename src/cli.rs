@@ -4,7 +4,10 @@
 //! Clap's types stop here; each command has one file, with its arguments, its settings and its body.
 
 pub mod arguments;
+pub mod backend;
+pub mod baseline;
 pub mod console;
+pub mod evidence;
 pub mod exit;
 pub mod folder;
 pub mod judging;
@@ -14,8 +17,12 @@ pub mod logging;
 pub mod recording;
 pub mod results;
 
+pub mod calendar;
 pub mod demo;
+pub mod gate;
+pub mod import;
 pub mod init;
+pub mod plan;
 pub mod replay;
 pub mod serve;
 pub mod simulate;
@@ -49,9 +56,13 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Demo(arguments) => demo::run(arguments.settings(), console),
         Command::Watch(arguments) => watch::run(arguments.settings(), console),
         Command::Replay(arguments) => replay::run(arguments.settings(), console),
+        Command::Gate(arguments) => gate::run(arguments.settings(), console),
         Command::Serve(arguments) => serve::run(arguments.settings(), console),
         Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
+        Command::Import(arguments) => import::run(arguments.settings(), console),
         Command::Init(arguments) => init::run(&arguments.settings(), console),
+        Command::Plan(arguments) => plan::run(&arguments.settings(), console),
+        Command::Calendar(arguments) => calendar::run(&arguments.settings(), console),
     }
 }
 

@@ -6,7 +6,7 @@
 pub mod builtin;
 pub mod expression;
 pub mod parse;
-mod spelling;
+pub mod spelling;
 
 pub use builtin::{BUILTIN, builtin};
 pub use expression::{Invariant, Number};
@@ -23,6 +23,8 @@ pub struct Contract {
     pub ws: WsSettings,
     pub settle: Span,
     pub features: Vec<Feature>,
+    /// The file's own calendars, by name; those compiled in are not among them.
+    pub calendars: Vec<Arc<CalendarRule>>,
     /// Names of fields whose values are replaced by a keyed hash before anything is stored.
     pub redact: Vec<String>,
     pub reviewers: Vec<String>,
@@ -141,7 +143,20 @@ pub struct Feature {
     pub fields: Vec<Field>,
     pub rows: Option<Rows>,
     pub invariants: Vec<Invariant>,
+    pub market: Option<MarketStatus>,
     pub limits: Limits,
+}
+
+/// What a feature's status says of its market, so that both sides can be held against a calendar.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MarketStatus {
+    /// The field that holds the status: its place in `fields`.
+    pub column: usize,
+    /// Values that say that the market is open, and that it is closed; others say neither.
+    pub open: Vec<String>,
+    pub closed: Vec<String>,
+    /// By stream, as in `market_id=1`; empty where the feature's calendar is that of all its streams.
+    pub calendars: Vec<(String, Arc<CalendarRule>)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

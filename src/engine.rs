@@ -15,10 +15,17 @@ pub mod context;
 pub mod endpoint;
 pub mod extract;
 mod feature;
+pub mod frontend;
 pub mod intern;
 pub mod ledger;
 pub mod link;
+pub mod logs;
+pub mod market_status;
 pub mod plan;
+pub mod proof;
+pub mod resources;
+pub mod route;
+pub mod sessions;
 pub mod stream;
 
 pub use batch::Batch;
@@ -29,16 +36,19 @@ pub use ledger::Sink;
 
 use crate::contract::Contract;
 use crate::model::json::NotJson;
-use crate::model::outcome::{ConnectionOutcome, FeatureProgress, Progress};
+use crate::model::outcome::{ConnectionOutcome, FeatureProgress, ProcessOutcome, Progress};
 use crate::model::{
     Class, ClosedBy, EndReason, Event, Observation, Payload, Severity, Span, Start, Timestamp,
 };
 use crate::stats::Histogram;
-use context::Deadlines;
+use context::{Deadlines, Task};
 use extract::{Body, Reading, Routed};
+use frontend::{Frontend, Request};
 use ledger::{Draft, Ledger};
 use link::Link;
+use logs::LogWatch;
 use plan::Plan;
+use resources::Resources;
 use std::sync::Arc;
 
 /// Length of what is quoted of a server's text in a finding, in characters.
@@ -57,6 +67,9 @@ pub struct Engine {
     /// A body read a second time: for another feature of its type, or kept for a 304.
     again: Extraction,
     pub(crate) run: RunState,
+    pub(crate) frontend: Frontend,
+    pub(crate) logs: LogWatch,
+    pub(crate) resources: Resources,
     pub(crate) connection: ConnectionOutcome,
     rtt: Histogram,
     /// Drops whose end is not known yet: a drop counts when any part of its downtime is market time.
@@ -76,9 +89,6 @@ pub struct RunState {
     pub interrupted: bool,
     /// When the present run began.
     pub began: Option<Timestamp>,
-    pub frontend_lines: u64,
-    pub samples: u64,
-    pub logs: u64,
 }
 
 impl Engine {
@@ -96,6 +106,9 @@ impl Engine {
             extraction: Extraction::default(),
             again: Extraction::default(),
             run: RunState::default(),
+            frontend: Frontend::new(&contract),
+            logs: LogWatch::new(&contract.logs),
+            resources: Resources::new(contract.clone()),
             connection: ConnectionOutcome::default(),
             rtt: Histogram::new(Span::from_micros(10)),
             drops: Vec::new(),
@@ -114,6 +127,16 @@ impl Engine {
         (&mut self.features, around)
     }
 
+    /// What an earlier run used, for `resources-flat`; to be told before `finish`.
+    pub fn set_baseline(&mut self, processes: Vec<ProcessOutcome>) {
+        self.resources.set_baseline(processes);
+    }
+
+    /// What each process used so far.
+    pub fn processes(&self) -> Vec<ProcessOutcome> {
+        self.resources.outcomes()
+    }
+
     pub fn contract(&self) -> &Arc<Contract> {
         &self.contract
     }
@@ -121,6 +144,10 @@ impl Engine {
     /// Judges what was due before `now`. Never changes a result, only when it is known.
     pub fn advance(&mut self, now: Timestamp) {
         while let Some(deadline) = self.deadlines.pop_before(now) {
+            if let Task::Request(number) = deadline.task {
+                self.frontend.judge(deadline.feature, number, &mut self.ledger);
+                continue;
+            }
             let (features, mut around) = self.parts();
             features[deadline.feature].judge(deadline, &mut around);
         }
@@ -176,9 +203,15 @@ impl Engine {
                 self.connection.self_stalled =
                     self.connection.self_stalled + Span::from_millis(*millis as i64);
             }
-            Event::Sample { .. } => self.run.samples += 1,
-            Event::Log { .. } => self.run.logs += 1,
-            Event::Frontend { .. } => self.run.frontend_lines += 1,
+            Event::Sample { process, cpu_seconds, rss_bytes } => {
+                self.resources.sample(at, process, *cpu_seconds, *rss_bytes);
+            }
+            Event::Log { source, line } => self.logs.line(at, source, line, &mut self.ledger),
+            Event::LogState { source, state } => self.logs.state(at, source, *state),
+            Event::Frontend { method, path, feature, status } => {
+                let request = Request { method, target: path, feature: feature.as_deref(), status: *status };
+                self.frontend.observe(at, request, &mut self.ledger, &mut self.deadlines);
+            }
             Event::End { reason } => self.end(at, *reason == EndReason::Interrupted),
         }
     }
@@ -210,6 +243,7 @@ impl Engine {
         for feature in &mut self.features {
             feature.finish(&mut self.ledger);
         }
+        self.resources.finish(&mut self.ledger);
     }
 
     fn note(&mut self, at: Timestamp) {
@@ -224,6 +258,7 @@ impl Engine {
 
     fn on_start(&mut self, start: &Start, at: Timestamp) {
         self.run.began = Some(at);
+        self.frontend.start(start);
         if self.run.start.is_none() {
             self.run.start = Some(start.clone());
         }
@@ -323,6 +358,8 @@ impl Engine {
     ) {
         let Some(i) = self.feature(feature) else { return };
         self.features[i].traffic.errors += 1;
+        let known = if params.is_empty() { crate::model::observation::NO_PARAMS } else { params };
+        self.features[i].unanswered(known, at);
         let mut draft = Draft::new(Class::RestError, &Arc::from(""), at);
         let mut words = error.to_string();
         if let Some(status) = status.filter(|s| *s != 0) {
@@ -343,6 +380,7 @@ impl Engine {
     fn on_open(&mut self, conn: u32, at: Timestamp) {
         self.connection.opens += 1;
         self.link.open(conn, at);
+        self.features.iter_mut().for_each(|feature| feature.link_is(true, at));
         for (_, draft) in std::mem::take(&mut self.drops) {
             self.ledger.add_common(draft, at);
         }
@@ -446,6 +484,8 @@ impl Engine {
     fn on_close(&mut self, at: Timestamp, conn: u32, code: u16, reason: &str, by: ClosedBy) {
         self.connection.closes += 1;
         let closed = self.link.close(conn, at);
+        let up = self.link.is_open();
+        self.features.iter_mut().for_each(|feature| feature.link_is(up, at));
         let class = match by {
             ClosedBy::Us => None,
             ClosedBy::Peer | ClosedBy::Network => Some(Class::ConnectionDrop),
@@ -510,6 +550,9 @@ impl Engine {
         }
         let up: Span = self.link.up_times(at).fold(Span::ZERO, |sum, (from, to)| sum + (to - from));
         self.connection.open_time = self.connection.open_time + up;
+        self.frontend.end(at);
+        self.logs.end(at);
+        self.resources.end(at);
         self.deadlines.clear();
         self.link = Link::default();
         self.run.began = None;

@@ -25,6 +25,7 @@ pub mod engine;
 
 pub mod checks;
 
+pub mod evidence;
 pub mod report;
 
 pub mod reference;

@@ -8,6 +8,6 @@ pub mod time;
 pub mod value;
 
 pub use finding::{Class, Finding, Severity};
-pub use observation::{ClosedBy, EndReason, Event, Observation, Payload, Start};
+pub use observation::{ClosedBy, EndReason, Event, LogState, Observation, Payload, Start};
 pub use outcome::{CheckResult, FeatureOutcome, Outcome, Phase, Verdict};
 pub use time::{Span, Timestamp};

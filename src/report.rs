@@ -5,9 +5,11 @@
 //! spreadsheet (`cell`), what may reach a terminal (`terminal`), which findings are shown first
 //! (`worst`), how two records are laid side by side (`diff`), and what to do next (`advice`).
 
+pub mod annotations;
 pub mod findings;
 pub mod json;
 pub mod junit;
+pub mod plan;
 pub mod signoff;
 pub mod summary;
 pub mod terminal;

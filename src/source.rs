@@ -5,9 +5,16 @@
 //! reaches the sequencer over one bounded queue. Must not: conclude anything from what came in.
 
 pub mod ahead;
+mod access_log;
+mod backend;
 mod body;
 pub mod clock;
 pub mod file;
+mod har;
+mod import;
+mod log;
+mod metrics;
+mod process;
 mod proxy;
 mod queue;
 mod redact;
@@ -17,9 +24,16 @@ pub mod sequencer;
 mod tls;
 mod websocket;
 
+pub use access_log::{AccessLogError, import_access_log};
+pub use backend::{BackendError, BackendTargets};
 pub use clock::Clock;
 pub use file::{CaptureSink, create_capture, open_capture};
+pub use har::{HarError, import_har};
+pub use import::Imported;
+pub use log::LogTarget;
+pub use metrics::MetricsTarget;
+pub use process::{ProcessTarget, Which};
 pub use proxy::{ProxyError, ProxySettings};
 pub use rest::LoginError;
-pub use secret::shown_url;
+pub use secret::{shown_url, without_credentials};
 pub use sequencer::{Judge, RunEnd, RunError, RunSettings, run};

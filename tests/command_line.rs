@@ -16,7 +16,7 @@ fn run(arguments: &[&str]) -> (i32, String, String) {
 
 #[test]
 fn help_goes_to_stdout_and_is_no_failure() {
-    for command in ["demo", "watch", "replay", "serve", "simulate", "init"] {
+    for command in ["demo", "watch", "replay", "serve", "simulate", "init", "calendar", "plan"] {
         let (code, out, err) = run(&[command, "--help"]);
         assert_eq!((code, err.as_str()), (0, ""), "{command}");
         assert!(out.contains("Example") && out.contains(&format!("cutover {command}")), "{out}");

@@ -3,7 +3,7 @@
 //! Owns what makes a calendar sound: ordered segments, no overlap, no edge inside a clock change. It reads no
 //! TOML: `shipped` and the contract's parser fill it in, so both kinds of calendar obey the same rules.
 
-use super::{CalendarKind, CalendarRule, Session};
+use super::{CalendarKind, CalendarRule, Session, SessionKind};
 use crate::model::Timestamp;
 use crate::model::time::{civil_from_days, days_from_civil};
 use chrono::{DateTime, LocalResult, NaiveDateTime, TimeZone};
@@ -186,9 +186,9 @@ impl Definition {
         self.check()?;
         let mut sessions: Vec<Session> = Vec::new();
         for day in self.covered.0..=self.covered.1 {
-            let Some((segments, special)) = self.segments_of(day)? else { continue };
-            let segments = segments.iter().map(|s| self.to_utc(day, *s)).collect::<Result<Vec<_>, _>>()?;
-            let session = Session { day, segments, special };
+            let Some(walls) = self.segments_of(day)? else { continue };
+            let segments = walls.iter().map(|s| self.to_utc(day, *s)).collect::<Result<Vec<_>, _>>()?;
+            let session = Session { day, segments, kind: self.kind_of(day, walls) };
             let after = sessions.last().map_or(Timestamp::MIN, Session::close);
             let ends = session.segments.iter().flat_map(|(open, close)| [*open, *close]);
             if !std::iter::once(after).chain(ends).is_sorted() {
@@ -198,7 +198,9 @@ impl Definition {
         }
         let covered = self.covered_utc(&sessions);
         let segments = merged(&sessions);
-        Ok(CalendarRule { name: name.into(), kind: CalendarKind::Sessions { segments, covered, sessions } })
+        let (days, zone) = (self.covered, self.zone);
+        let kind = CalendarKind::Sessions { segments, covered, days, zone, sessions };
+        Ok(CalendarRule { name: name.into(), kind })
     }
 
     fn check(&self) -> Result<(), String> {
@@ -241,17 +243,29 @@ impl Definition {
         self.hours[..self.hours.partition_point(|hours| hours.from <= day)].last()
     }
 
-    /// The day's segments and whether they are special; `None` on a closed day.
-    fn segments_of(&self, day: i64) -> Result<Option<(&[Segment], bool)>, String> {
+    /// The day's segments; `None` on a closed day.
+    fn segments_of(&self, day: i64) -> Result<Option<&[Segment]>, String> {
         if let Some(segments) = self.special.get(&day) {
-            return Ok((!segments.is_empty()).then_some((segments.as_slice(), true)));
+            return Ok((!segments.is_empty()).then_some(segments.as_slice()));
         }
         if self.closed.contains(&day) || !self.is_weekday(day) {
             return Ok(None);
         }
         match self.template_on(day) {
-            Some(hours) => Ok(Some((&hours.segments, false))),
+            Some(hours) => Ok(Some(&hours.segments)),
             None => Err(format!("no `hours` are in effect on {}", day_text(day))),
+        }
+    }
+
+    fn kind_of(&self, day: i64, segments: &[Segment]) -> SessionKind {
+        let ends = |segments: &[Segment]| Some((segments.first()?.open, segments.last()?.close));
+        let ordinary = self.template_on(day).map_or(&[][..], |hours| &hours.segments);
+        match (ends(segments), ends(ordinary)) {
+            _ if !self.is_weekday(day) => SessionKind::ExtraDay,
+            _ if segments == ordinary => SessionKind::Regular,
+            (Some(is), Some(ever)) if is.0 == ever.0 && is.1 < ever.1 => SessionKind::EarlyClose,
+            (Some(is), Some(ever)) if is.0 > ever.0 && is.1 == ever.1 => SessionKind::LateOpen,
+            _ => SessionKind::OtherHours,
         }
     }
 

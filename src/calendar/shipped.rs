@@ -11,8 +11,8 @@ use toml::{Table, Value};
 
 const DATA: &str = include_str!("calendars.toml");
 
-/// What `24/7` may be called.
-const ALWAYS: [&str; 2] = ["24/7", "24x7"];
+/// What `24/7` may be called; the first is its name.
+pub const ALWAYS: [&str; 2] = ["24/7", "24x7"];
 
 /// One calendar of the data file.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +26,12 @@ pub struct Shipped {
 pub fn shipped() -> &'static [Shipped] {
     static SHIPPED: OnceLock<Vec<Shipped>> = OnceLock::new();
     SHIPPED.get_or_init(|| read(DATA).expect("calendars.toml is part of the program and tested"))
+}
+
+/// The day on which the data file was made.
+pub fn generated() -> &'static str {
+    let line = DATA.lines().find_map(|line| line.strip_prefix("generated = "));
+    line.map_or("", |day| day.trim_matches('"'))
 }
 
 /// The calendar by that name or alias, expanded; the rule keeps the name it was asked by.

@@ -55,7 +55,7 @@ fn every_shipped_calendar_expands_and_covers_what_it_says() {
     for shipped in shipped() {
         let rule =
             shipped.definition.expand(&shipped.name).unwrap_or_else(|e| panic!("{}: {e}", shipped.name));
-        let CalendarKind::Sessions { segments, covered, sessions } = &rule.kind else { panic!() };
+        let CalendarKind::Sessions { segments, covered, sessions, .. } = &rule.kind else { panic!() };
         assert!(!sessions.is_empty());
         assert!(segments.first().unwrap().0 >= covered.0 && segments.last().unwrap().1 <= covered.1);
         assert!(segments.is_sorted_by(|a, b| a.1 < b.0), "{}", shipped.name);
@@ -85,6 +85,11 @@ fn sessions_around_clock_changes_half_days_and_breaks() {
         ("XSHG", "2024-09-30T05:30:00Z", "2024-09-30T05:00:00Z", "2024-09-30T07:00:00Z"),
         ("XTKS", "2024-11-05T04:00:00Z", "2024-11-05T03:30:00Z", "2024-11-05T06:30:00Z"),
         ("XNSE", "2026-11-08T09:00:00Z", "2026-11-08T08:50:00Z", "2026-11-08T10:00:00Z"),
+        ("XNSE", "2024-03-02T04:00:00Z", "2024-03-02T03:45:00Z", "2024-03-02T04:30:00Z"),
+        ("XNSE", "2024-03-02T06:30:00Z", "2024-03-02T06:00:00Z", "2024-03-02T07:00:00Z"),
+        ("CME_EQUITY", "2024-03-11T15:00:00Z", "2024-03-10T22:00:00Z", "2024-03-11T21:00:00Z"),
+        ("CME_EQUITY", "2024-11-04T15:00:00Z", "2024-11-03T23:00:00Z", "2024-11-04T22:00:00Z"),
+        ("CME_EQUITY", "2024-11-29T15:00:00Z", "2024-11-28T23:00:00Z", "2024-11-29T18:15:00Z"),
         ("CME_EQUITY", "2026-03-09T15:00:00Z", "2026-03-08T22:00:00Z", "2026-03-09T21:00:00Z"),
         ("CME_EQUITY", "2025-11-03T15:00:00Z", "2025-11-02T23:00:00Z", "2025-11-03T22:00:00Z"),
         ("CME_EQUITY", "2025-11-28T15:00:00Z", "2025-11-27T23:00:00Z", "2025-11-28T18:15:00Z"),
@@ -110,7 +115,12 @@ fn closed_days_and_what_lies_beyond_the_data() {
         ("XNYS", "2019-12-31T16:00:00Z", MarketState::Unknown),
         ("XNYS", "2020-01-01T04:59:59Z", MarketState::Unknown),
         ("XNYS", "2020-01-01T05:00:00Z", MarketState::Closed),
-        ("XNSE", "2024-03-02T05:00:00Z", MarketState::Unknown),
+        ("XNSE", "2024-03-02T05:00:00Z", MarketState::Closed),
+        ("XNSE", "2027-01-04T05:00:00Z", MarketState::Unknown),
+        ("CME_EQUITY", "2025-01-09T14:00:00Z", MarketState::Open),
+        ("CME_EQUITY", "2025-01-09T14:30:00Z", MarketState::Closed),
+        ("CME_FX", "2025-01-09T18:00:00Z", MarketState::Open),
+        ("XBOM", "2024-01-20T05:00:00Z", MarketState::Open),
         ("24/7", "1999-01-01T00:00:00Z", MarketState::Open),
     ] {
         assert_eq!(rule(name).state_at(at(t)), state, "{name} {t}");
@@ -150,7 +160,7 @@ fn a_split_day_is_one_session_of_two_segments() {
     let [session] = &rule.sessions(at("2025-03-01T00:00:00Z"), at("2025-03-02T00:00:00Z"))[..] else {
         panic!()
     };
-    assert!(session.special);
+    assert_eq!(session.kind, SessionKind::ExtraDay);
     let expect = [
         (at("2025-03-01T03:45:00Z"), at("2025-03-01T04:30:00Z")),
         (at("2025-03-01T06:00:00Z"), at("2025-03-01T07:00:00Z")),
@@ -269,4 +279,50 @@ fn what_a_contract_changes_wins() {
         let error = shipped::definition("XNYS").unwrap().clone().extended(&changes).unwrap_err();
         assert!(error.contains(expect), "{error}");
     }
+}
+
+#[test]
+fn a_session_says_how_it_differs() {
+    let day = |text| parse_day(text).unwrap();
+    for (name, session, kind) in [
+        ("XNYS", "2024-12-23", SessionKind::Regular),
+        ("XNYS", "2024-12-24", SessionKind::EarlyClose),
+        ("XHKG", "2024-12-24", SessionKind::EarlyClose),
+        ("XHKG", "2020-08-19", SessionKind::LateOpen),
+        ("XNSE", "2024-03-02", SessionKind::ExtraDay),
+        ("XNSE", "2024-11-01", SessionKind::OtherHours),
+        ("XTKS", "2024-11-05", SessionKind::Regular),
+        ("24/7", "2024-12-25", SessionKind::Regular),
+    ] {
+        let sessions = rule(name).sessions_of(day(session), day(session)).unwrap();
+        assert_eq!(sessions.iter().map(|s| s.kind).collect::<Vec<_>>(), [kind], "{name} {session}");
+    }
+}
+
+#[test]
+fn trade_dates_are_all_known_or_none_is_told() {
+    let day = |text| parse_day(text).unwrap();
+    let asked = |from, to| rule("XNYS").sessions_of(day(from), day(to));
+    // The last known day itself is known; 2028-12-31 is a Sunday.
+    assert_eq!(asked("2028-12-29", "2028-12-31").unwrap().len(), 1);
+    assert_eq!(asked("2024-12-25", "2024-12-25").unwrap(), []);
+    for (from, to, lacking) in [
+        ("2028-12-29", "2029-01-01", "2029-01-01"),
+        ("2030-06-01", "2030-06-02", "2030-06-01"),
+        ("2019-12-31", "2020-01-05", "2019-12-31"),
+    ] {
+        let error = asked(from, to).unwrap_err();
+        assert_eq!(error.day, day(lacking), "{from} {to}");
+        assert_eq!(
+            error.to_string(),
+            format!("XNYS is known from 2020-01-01 to 2028-12-31, and nothing is known of {lacking}")
+        );
+    }
+    // A Globex session belongs to its trade date, not to the evening on which it opens.
+    let monday = day("2024-03-11");
+    let sessions = rule("CME_EQUITY").sessions_of(monday, monday).unwrap();
+    assert_eq!(
+        sessions.iter().map(|s| (s.day, s.open())).collect::<Vec<_>>(),
+        [(monday, at("2024-03-10T22:00:00Z"))]
+    );
 }

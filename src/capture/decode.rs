@@ -15,11 +15,11 @@ mod fast;
 
 pub(super) use fast::{Shape, scan};
 
-use super::encode::{closed_by_name, end_reason_name};
+use super::encode::{closed_by_name, end_reason_name, log_state_name};
 use super::version;
 use crate::model::json::is_json;
 use crate::model::observation::NO_PARAMS;
-use crate::model::{ClosedBy, EndReason, Event, Observation, Payload, Start, Timestamp};
+use crate::model::{ClosedBy, EndReason, Event, LogState, Observation, Payload, Start, Timestamp};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -184,11 +184,15 @@ impl<'a> Reading<'a> {
                 cpu_seconds: self.float("cpu_seconds")?,
                 rss_bytes: self.number("rss_bytes")?,
             },
-            "log" => Event::Log { source: self.text("source")?, line: self.text("line")? },
+            "log" => match self.log_state()? {
+                Some(state) => Event::LogState { source: self.text("source")?, state },
+                None => Event::Log { source: self.text("source")?, line: self.text("line")? },
+            },
             "frontend" => Event::Frontend {
                 method: self.text("method")?,
                 path: self.text("path")?,
                 feature: self.optional_text("feature")?,
+                status: self.optional_small("status")?,
             },
             "self_stall" => Event::SelfStall { millis: self.number("millis")? },
             _ => Event::End { reason: self.end_reason()? },
@@ -321,6 +325,17 @@ impl<'a> Reading<'a> {
                 "false" => Ok(false),
                 _ => Err(self.wrong("binary", "true or false", raw)),
             },
+        }
+    }
+
+    fn log_state(&self) -> Result<Option<LogState>, LineError> {
+        let want = "\"open\" or \"lost\"";
+        let Some(found) = self.optional_text("state")? else { return Ok(None) };
+        let known =
+            [LogState::Open, LogState::Lost].into_iter().find(|state| log_state_name(*state) == found);
+        match known {
+            Some(state) => Ok(Some(state)),
+            None => Err(self.wrong("state", want, self.raw("state", want)?)),
         }
     }
 

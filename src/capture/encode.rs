@@ -4,7 +4,7 @@
 //! take it as a slice. Writes nothing by itself: it appends to a buffer, without a line break.
 
 use crate::model::time::civil_from_days;
-use crate::model::{ClosedBy, EndReason, Event, Observation, Payload, Start, Timestamp};
+use crate::model::{ClosedBy, EndReason, Event, LogState, Observation, Payload, Start, Timestamp};
 use std::fmt::Write as _;
 
 /// Appends the line of `observation` to `line`, without the line break.
@@ -56,11 +56,19 @@ pub fn encode(observation: &Observation<'_>, line: &mut String) {
             out.text("source", source);
             out.text("line", line);
         }
-        Event::Frontend { method, path, feature } => {
+        Event::LogState { source, state } => {
+            out.text("source", source);
+            out.text("line", "");
+            out.text("state", log_state_name(*state));
+        }
+        Event::Frontend { method, path, feature, status } => {
             out.text("method", method);
             out.text("path", path);
             if let Some(feature) = feature {
                 out.text("feature", feature);
+            }
+            if let Some(status) = status {
+                out.number("status", u64::from(*status));
             }
         }
         Event::SelfStall { millis } => out.number("millis", *millis),
@@ -82,7 +90,7 @@ pub fn kind_name(event: &Event<'_>) -> &'static str {
         Event::WsError { .. } => "ws_error",
         Event::WsRtt { .. } => "ws_rtt",
         Event::Sample { .. } => "sample",
-        Event::Log { .. } => "log",
+        Event::Log { .. } | Event::LogState { .. } => "log",
         Event::Frontend { .. } => "frontend",
         Event::SelfStall { .. } => "self_stall",
         Event::End { .. } => "end",
@@ -95,6 +103,13 @@ pub(super) fn closed_by_name(by: ClosedBy) -> &'static str {
         ClosedBy::Us => "us",
         ClosedBy::Network => "network",
         ClosedBy::Stalled => "stalled",
+    }
+}
+
+pub(super) fn log_state_name(state: LogState) -> &'static str {
+    match state {
+        LogState::Open => "open",
+        LogState::Lost => "lost",
     }
 }
 

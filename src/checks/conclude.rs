@@ -1,6 +1,6 @@
 //! From a finished engine to the frozen outcome: every check of every feature, and the verdicts.
 
-use super::{CHECKS, Check, View};
+use super::{CHECKS, Check, View, sessions_covered, values_proven};
 use crate::engine::Engine;
 use crate::engine::FeatureState;
 use crate::engine::ledger::Tally;
@@ -29,18 +29,31 @@ pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
         .features
         .iter()
         .zip(&engine.ledger.features)
-        .map(|(feature, tally)| {
+        .zip(&engine.frontend.features)
+        .map(|((feature, tally), frontend)| {
             let flag = &feature.spec.feature.flag;
             let flag_on = flags.iter().find(|(name, _)| name == flag).map(|(_, on)| *on);
-            let view = View { feature, tally, interrupted: engine.run.interrupted };
+            let view = View {
+                feature,
+                tally,
+                frontend,
+                logs: &engine.logs,
+                resources: &engine.resources,
+                interrupted: engine.run.interrupted,
+            };
             let asked = |phase: Phase| match provenance.phases.as_slice() {
                 [] => {
                     phase == Phase::BeforeEnabling || (phase == Phase::AfterEnabling && flag_on == Some(true))
                 }
                 phases => phases.contains(&phase),
             };
-            let checks: Vec<CheckResult> =
-                CHECKS.iter().map(|check| result(check, &view, asked(check.phase))).collect();
+            let sessions = sessions_covered::seen(&view);
+            let required = sessions_covered::required(&view);
+            let whole = sessions_covered::count(&sessions, required);
+            let checks: Vec<CheckResult> = CHECKS
+                .iter()
+                .map(|check| CheckResult { sessions: whole, ..result(check, &view, asked(check.phase)) })
+                .collect();
             FeatureOutcome {
                 name: feature.name.clone(),
                 flag: flag.clone(),
@@ -50,6 +63,9 @@ pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
                 verdict: Verdict::of(checks.iter().filter_map(|c| c.verdict)),
                 checks,
                 measures: measures(feature, tally),
+                sessions,
+                proofs: values_proven::seen(&view),
+                required,
             }
         })
         .collect();
@@ -67,6 +83,7 @@ pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
         damaged: provenance.damaged,
         verdict: Verdict::of(features.iter().map(|f| f.verdict)),
         connection: engine.connection.clone(),
+        processes: engine.processes(),
         findings: ledger.totals.iter().map(|(class, count)| (*class, *count)).collect(),
         findings_fail: ledger.by_severity[Severity::Fail as usize],
         findings_warn: ledger.by_severity[Severity::Warn as usize],

@@ -3,7 +3,7 @@
 
 use super::folder::Place;
 use super::world::WorldSettings;
-use super::{demo, init, replay, serve, simulate, watch};
+use super::{calendar, demo, gate, import, init, plan, replay, serve, simulate, watch};
 use crate::model::{Phase, Span, Timestamp};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -37,12 +37,20 @@ pub enum Command {
     Watch(watch::Arguments),
     /// Judge recorded runs again
     Replay(replay::Arguments),
+    /// Tell from reports and captures whether a feature may pass; for CI
+    Gate(gate::Arguments),
     /// Serve the reference world: REST and WebSocket on one port, with faults on request
     Serve(serve::Arguments),
     /// Step the reference world through virtual time into a capture
     Simulate(simulate::Arguments),
+    /// Make a capture of what a browser or a web server recorded
+    Import(import::Arguments),
     /// Write the built-in contract as a start for your own
     Init(init::Arguments),
+    /// Tell what a contract will check, and how long that takes to prove
+    Plan(plan::Arguments),
+    /// Print the sessions of an exchange, or which calendars are known
+    Calendar(calendar::Arguments),
 }
 
 /// Under this heading help lists what every command takes.
@@ -218,6 +226,9 @@ mod tests {
             "simulate",
             "simulate out.jsonl --from 2025-12-19T14:30:00",
             "gate",
+            "gate reports --feature positions",
+            "gate reports --phase before-enabling",
+            "gate reports --feature positions --phase before-enabling --wait 5",
         ] {
             let words = std::iter::once("cutover").chain(line.split(' '));
             let error = Cli::try_parse_from(words).expect_err(line);

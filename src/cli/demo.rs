@@ -10,6 +10,7 @@ use super::live_run::{self, LiveRun};
 use super::watch::Stop;
 use super::world::{Running, ServerSettings, TruthFile, WorldSettings};
 use crate::model::Span;
+use crate::source::BackendTargets;
 use clap::Args;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -87,6 +88,8 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
             record: settings.record,
             place: settings.place,
             format: settings.format,
+            backend: BackendTargets::default(),
+            baseline: None,
         };
         let recorded = run.record(console).await;
         server.end().await?;

@@ -83,6 +83,14 @@ impl ReportFolder {
     }
 }
 
+/// Writes a file whole, wherever it is.
+pub fn write_whole(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let could_not = || format!("could not write {}", file.display());
+    let name = file.file_name().with_context(could_not)?.to_string_lossy().into_owned();
+    let dir = file.parent().map(Path::to_path_buf).filter(|dir| !dir.as_os_str().is_empty());
+    ReportFolder { dir: dir.unwrap_or_else(|| ".".into()) }.write(&name, bytes)
+}
+
 fn refusal(dir: &Path) -> String {
     format!("could not write the report folder {} (see --reports and --report-dir)", dir.display())
 }

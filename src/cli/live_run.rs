@@ -12,9 +12,10 @@ use super::results::RunReport;
 use super::watch::Stop;
 use crate::capture::Writer;
 use crate::contract::Contract;
+use crate::model::outcome::ProcessOutcome;
 use crate::model::{Event, Observation, Phase, Timestamp};
 use crate::report::terminal::clean;
-use crate::source::{Clock, Judge, ProxySettings, RunEnd, RunError, RunSettings, run};
+use crate::source::{BackendTargets, Clock, Judge, ProxySettings, RunEnd, RunError, RunSettings, run};
 use anyhow::Context;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,6 +37,10 @@ pub struct LiveRun {
     pub record: Option<PathBuf>,
     pub place: Place,
     pub format: Format,
+    /// What is watched beside the feeds.
+    pub backend: BackendTargets,
+    /// What an earlier run's processes used.
+    pub baseline: Option<Vec<ProcessOutcome>>,
 }
 
 /// A run that is over and recorded, but not concluded.
@@ -77,11 +82,15 @@ impl LiveRun {
             features: None,
             flags: flags(&self.contract),
             proxies,
+            backend: self.backend,
         };
         let mut judge = Watching {
             judging: Judging::new(Arc::clone(&self.contract), report),
             live: Some(Live::start(console, now, ends)),
         };
+        if let Some(baseline) = self.baseline {
+            judge.judging.engine.set_baseline(baseline);
+        }
         let stop = stop_signal(console);
         let ended = run(settings, self.contract, Writer::new(capture), &mut judge, stop).await;
         if let Some(live) = judge.live.take() {
@@ -183,6 +192,7 @@ fn log(Observation { at, event }: &Observation<'_>) {
             tracing::info!("{at} REST {error} error, {feature} {}", clean(detail));
         }
         Event::RestSkipped { feature, .. } => tracing::info!("{at} REST poll skipped, {feature}"),
+        Event::Log { source, line } => tracing::debug!("{at} log {source}: {}", clean(line)),
         Event::SelfStall { millis } => tracing::info!("{at} held up for {millis} ms"),
         _ => {}
     }

@@ -2,6 +2,8 @@
 //! Must not know what is recorded.
 
 use super::exit::WrongUse;
+use crate::capture::{Writer, encode};
+use crate::model::Observation;
 use crate::source::{CaptureSink, create_capture};
 use anyhow::Context;
 use std::io;
@@ -27,6 +29,43 @@ pub fn could_not(path: &Path) -> String {
 fn exists(path: &Path) -> anyhow::Error {
     let why = "it exists already, and a capture is never overwritten; move it away or record elsewhere";
     WrongUse(format!("{}: {why}", could_not(path))).into()
+}
+
+/// A capture being written; the first failure ends it, and is told at the end.
+pub struct Recording {
+    writer: Writer<Box<dyn CaptureSink>>,
+    line: String,
+    failed: Option<io::Error>,
+}
+
+impl Recording {
+    pub fn create(path: &Path) -> anyhow::Result<Recording> {
+        Ok(Recording { writer: Writer::new(create(path)?), line: String::new(), failed: None })
+    }
+
+    pub fn append(&mut self, observation: &Observation<'_>) {
+        if self.failed.is_none() {
+            self.line.clear();
+            encode(observation, &mut self.line);
+            self.failed = self.writer.append(observation.at, &self.line).err();
+        }
+    }
+
+    /// How many lines were written.
+    pub fn finish(self) -> io::Result<u64> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let lines = self.writer.lines();
+        self.writer.finish()?.finish()?;
+        Ok(lines)
+    }
+}
+
+impl std::fmt::Debug for Recording {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recording").field("failed", &self.failed).finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

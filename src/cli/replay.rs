@@ -2,16 +2,18 @@
 //! Must not need a network, a clock or an environment: the same captures give the same reports.
 
 use super::arguments::{Format, ReportArguments, phase};
+use super::baseline;
 use super::console::Console;
 use super::exit::{Exit, WrongUse};
 use super::folder::{Place, run_name};
-use super::judging::{Judged, Judging, load_contract, narrow, read_contract};
+use super::judging::{Judged, Judging, TOOL, load_contract, narrow, read_contract};
 use super::results::RunReport;
 use crate::capture::sequence::look;
 use crate::capture::{Blocks, CaptureError, ReaderOptions, Sequence, Tail};
+use crate::checks::{Provenance, conclude};
 use crate::contract::Contract;
-use crate::engine::Batch;
-use crate::model::{Event, Observation, Phase, Start, Timestamp};
+use crate::engine::{Batch, Engine};
+use crate::model::{Event, Observation, Outcome, Phase, Start, Timestamp};
 use crate::source::ahead::{default_threads, read_ahead};
 use crate::source::open_capture;
 use anyhow::Context;
@@ -46,6 +48,9 @@ pub struct Arguments {
     /// Skip, count and report damaged lines instead of stopping at the first
     #[arg(long)]
     skip_damaged: bool,
+    /// Hold CPU and memory against this earlier run: its report, report folder or capture
+    #[arg(long, value_name = "REPORT|CAPTURE")]
+    baseline: Option<PathBuf>,
     /// Threads to work with; how many changes nothing in the reports [default: as many as help]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -63,6 +68,7 @@ pub struct Settings {
     /// Empty: what each feature's flag asks for.
     pub phases: Vec<Phase>,
     pub skip_damaged: bool,
+    pub baseline: Option<PathBuf>,
     pub threads: NonZeroUsize,
     pub place: Place,
     pub format: Format,
@@ -76,6 +82,7 @@ impl Arguments {
             features: self.features,
             phases: self.phases,
             skip_damaged: self.skip_damaged,
+            baseline: self.baseline,
             threads: self.threads.unwrap_or_else(default_threads),
             place: self.report.place(),
             format: self.report.format,
@@ -85,11 +92,16 @@ impl Arguments {
 
 pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let first = Recording::open(&settings.captures[0], settings.skip_damaged)?;
-    let (mut contract, own) = contract(&settings, &first)?;
+    let (mut contract, own) = contract(settings.contract.as_deref(), &first)?;
     narrow(&mut contract, &settings.features)?;
+    let contract = Arc::new(contract);
+    let baseline = settings.baseline.as_ref().map(|path| baseline::load(path, &contract)).transpose()?;
     let short: String = contract.sha256.chars().take(8).collect();
     let report = RunReport::start(&settings.place, &name(&first, &short))?;
-    let mut judging = Judging::new(Arc::new(contract), report);
+    let mut judging = Judging::new(contract, report);
+    if let Some(baseline) = baseline {
+        judging.engine.set_baseline(baseline);
+    }
     let mut damaged = 0;
     let mut digests = Vec::new();
     let mut other_contract = false;
@@ -110,13 +122,26 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
             return Err(WrongUse(message).into());
         }
         other_contract |= recording.contract_sha256.as_deref().is_some_and(|sha| sha != own);
-        let read = recording.fold(&mut judging, settings.threads)?;
+        let read = recording.fold(&mut judging.engine, settings.threads)?;
         ended = judging.engine.last_at();
         damaged += read.skipped;
         digests.push(read.sha256);
     }
     let judged = Judged { phases: &settings.phases, other_contract, damaged };
     judging.finish(digests, judged, settings.format, console)
+}
+
+/// What one capture proves in these phases, without a report of its own.
+pub fn judge(capture: &Path, given: Option<&Path>, phases: &[Phase]) -> anyhow::Result<Outcome> {
+    let recording = Recording::open(capture, false)?;
+    let (contract, own) = contract(given, &recording)?;
+    let other_contract = recording.contract_sha256.as_deref().is_some_and(|sha| sha != own);
+    recording.judge(Arc::new(contract), other_contract, phases)
+}
+
+/// The same by a contract that is known already.
+pub fn judge_by(capture: &Path, contract: Arc<Contract>) -> anyhow::Result<Outcome> {
+    Recording::open(capture, false)?.judge(contract, false, &[])
 }
 
 /// By its start; a capture that is torn in its first line has none.
@@ -129,8 +154,8 @@ fn name(first: &Recording, short: &str) -> String {
 
 /// The contract to judge by, and its digest: the one given, else the first capture's own, else the
 /// built-in one.
-fn contract(settings: &Settings, first: &Recording) -> anyhow::Result<(Contract, String)> {
-    let contract = match (&settings.contract, &first.start) {
+fn contract(given: Option<&Path>, first: &Recording) -> anyhow::Result<(Contract, String)> {
+    let contract = match (given, &first.start) {
         (Some(path), _) => load_contract(Some(path), false)?,
         (None, Some(start)) if !start.contract.is_empty() => {
             let name = format!("the contract in line 1 of {}", first.path.display());
@@ -180,16 +205,35 @@ impl Recording {
         Ok(Recording { path: path.into(), blocks, first, options, start, began, contract_sha256 })
     }
 
-    fn fold(mut self, judging: &mut Judging, threads: NonZeroUsize) -> anyhow::Result<Read> {
+    fn judge(
+        self,
+        contract: Arc<Contract>,
+        other_contract: bool,
+        phases: &[Phase],
+    ) -> anyhow::Result<Outcome> {
+        let mut engine = Engine::new(contract, Box::new(|_| {}));
+        let read = self.fold(&mut engine, default_threads())?;
+        engine.finish();
+        let provenance = Provenance {
+            tool: TOOL.into(),
+            phases: phases.to_vec(),
+            capture_sha256: vec![read.sha256],
+            other_contract,
+            damaged: read.skipped,
+        };
+        Ok(conclude(&engine, provenance))
+    }
+
+    fn fold(mut self, engine: &mut Engine, threads: NonZeroUsize) -> anyhow::Result<Read> {
         let mut sequence = Sequence::new(self.options);
-        let plan = Arc::clone(judging.engine.plan());
-        let fold = |batch: &mut Batch| batch.fold(&mut sequence, &mut judging.engine);
+        let plan = Arc::clone(engine.plan());
+        let fold = |batch: &mut Batch| batch.fold(&mut sequence, engine);
         read_ahead(&mut self.blocks, self.first, &plan, threads, fold)
             .with_context(|| format!("could not read {}", self.path.display()))?;
         // Without its `end` the run was interrupted, whatever follows in another capture.
         match sequence.tail() {
-            Tail::Torn => judging.engine.end_of_torn_capture(),
-            _ => judging.engine.end_of_capture(),
+            Tail::Torn => engine.end_of_torn_capture(),
+            _ => engine.end_of_capture(),
         }
         Ok(Read { skipped: sequence.skipped(), sha256: self.blocks.sha256() })
     }

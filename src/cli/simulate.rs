@@ -5,16 +5,14 @@ use super::arguments::{WorldArguments, duration, instant};
 use super::console::Console;
 use super::exit::{Exit, WrongUse};
 use super::judging::{TOOL, load_contract};
-use super::recording;
+use super::recording::{self, Recording};
 use super::world::{TruthFile, WorldSettings};
-use crate::capture::{VERSION, Writer, encode};
+use crate::capture::VERSION;
 use crate::contract::Contract;
-use crate::model::{Observation, Span, Start, Timestamp};
+use crate::model::{Span, Start, Timestamp};
 use crate::reference::{Poll, Simulation, SimulationOptions};
-use crate::source::CaptureSink;
 use anyhow::Context;
 use clap::Args;
-use std::io;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -73,7 +71,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     options.start = start(&contract);
     let simulation = Simulation::new(options).map_err(|error| WrongUse(format!("--fault: {error}")))?;
     let mut truth = TruthFile::create(settings.world.truth.as_deref())?;
-    let mut recording = Recording::new(recording::create(&settings.out)?);
+    let mut recording = Recording::create(&settings.out)?;
     simulation.run(
         |observation| recording.append(observation),
         |entry| {
@@ -110,35 +108,5 @@ fn start(contract: &Contract) -> Start {
             .filter(|f| !f.flag.is_empty())
             .map(|f| (f.flag.clone(), false))
             .collect(),
-    }
-}
-
-/// A capture being written; the first failure ends it, and is told at the end.
-struct Recording {
-    writer: Writer<Box<dyn CaptureSink>>,
-    line: String,
-    failed: Option<io::Error>,
-}
-
-impl Recording {
-    fn new(sink: Box<dyn CaptureSink>) -> Recording {
-        Recording { writer: Writer::new(sink), line: String::new(), failed: None }
-    }
-
-    fn append(&mut self, observation: &Observation<'_>) {
-        if self.failed.is_none() {
-            self.line.clear();
-            encode(observation, &mut self.line);
-            self.failed = self.writer.append(observation.at, &self.line).err();
-        }
-    }
-
-    fn finish(self) -> io::Result<u64> {
-        if let Some(error) = self.failed {
-            return Err(error);
-        }
-        let lines = self.writer.lines();
-        self.writer.finish()?.finish()?;
-        Ok(lines)
     }
 }

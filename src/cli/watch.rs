@@ -2,6 +2,8 @@
 //! Must not judge; it joins sources, capture, engine, live view and reports.
 
 use super::arguments::{Format, MAX_SPEED, ReportArguments, duration, instant, phase};
+use super::backend::BackendArguments;
+use super::baseline;
 use super::console::Console;
 use super::exit::Exit;
 use super::folder::Place;
@@ -17,6 +19,7 @@ Examples:
   cutover watch --for 10m                                       the built-in contract
   cutover watch --contract cutover.toml --until 21:00           until 21:00 UTC
   cutover watch --contract cutover.toml --feature positions --phase after-enabling --for 1h
+  cutover watch --process daphne --log backend=backend.log --baseline reports/20251219T143000Z-ab12 --for 1h
 
 Without --for and --until it runs until Ctrl-C, which ends it in order, with a report.";
 
@@ -48,6 +51,11 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MAX_SPEED))]
     speed: u32,
     #[command(flatten)]
+    backend: BackendArguments,
+    /// Hold CPU and memory against this earlier run: its report, report folder or capture
+    #[arg(long, value_name = "REPORT|CAPTURE", help_heading = "Backend")]
+    baseline: Option<PathBuf>,
+    #[command(flatten)]
     report: ReportArguments,
 }
 
@@ -63,6 +71,8 @@ pub struct Settings {
     pub record: Option<PathBuf>,
     pub seed: Option<u64>,
     pub speed: u32,
+    pub backend: BackendArguments,
+    pub baseline: Option<PathBuf>,
     pub place: Place,
     pub format: Format,
 }
@@ -138,6 +148,8 @@ impl Arguments {
             record: self.record,
             seed: self.seed,
             speed: self.speed,
+            backend: self.backend,
+            baseline: self.baseline,
             place: self.report.place(),
             format: self.report.format,
         }
@@ -147,8 +159,12 @@ impl Arguments {
 pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let mut contract = load_contract(settings.contract.as_deref(), true)?;
     narrow(&mut contract, &settings.features)?;
+    let contract = Arc::new(contract);
+    let baseline = settings.baseline.map(|path| baseline::load(&path, &contract)).transpose()?;
     let run = LiveRun {
-        contract: Arc::new(contract),
+        backend: settings.backend.targets(&contract),
+        baseline,
+        contract,
         stop: settings.stop,
         speed: settings.speed,
         seed: settings.seed,

@@ -10,6 +10,7 @@ mod feature;
 mod field;
 mod governance;
 mod limits;
+mod market;
 mod mask;
 mod place;
 mod reader;
@@ -106,6 +107,7 @@ fn contract(root: &Table<'_, '_>, text: &str) -> Option<Contract> {
         ws: ws?,
         settle: timing.settle,
         features,
+        calendars: calendars.rules(),
         redact: redact?,
         reviewers: reviewers?,
         waivers: waivers?,

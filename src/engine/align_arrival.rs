@@ -150,6 +150,7 @@ impl ArrivalState {
                     received,
                     received,
                 );
+                cx.prove(&message.content);
                 self.matched(cx, received, noted, remarks);
                 return sight;
             }
@@ -235,6 +236,7 @@ impl ArrivalState {
             cx.counts.matched_next += 1;
             cx.counts.freshness.add(pending.received - at);
             super::align_time::both_broken(cx, label, &mut pending.broken, &mut broken, &[], at, at);
+            cx.prove(content);
             self.matched(cx, pending.received, noted, remarks);
         }
         self.messages.push_back(Message { at, epoch, closed: None, content: content.clone(), broken });

@@ -398,6 +398,9 @@ impl Bucket {
             Extent::Forming => cx.counts.unfinished += 1,
             Extent::Whole if count => {
                 cx.count_pair(rest.received, noted, differences.is_empty(), remarks);
+                if differences.is_empty() {
+                    cx.prove(ws);
+                }
                 // A bar is told when it is final: on REST once a later one shows, here with its last message.
                 if let (Some(passed), Some((last, _))) = (self.passed, self.ws_last) {
                     cx.counts.freshness.add(passed - last);

@@ -125,6 +125,7 @@ impl TimeState {
             }
             let mut pending = self.pending.remove(i);
             cx.count_pair(pending.received, noted, true, remarks);
+            cx.prove(content);
             cx.counts.freshness.add(pending.received - at);
             both_broken(cx, label, &mut pending.broken, &mut broken, &[], event, at);
         }
@@ -163,6 +164,7 @@ impl TimeState {
             let (differences, noted) = cx.compare(content, &version.content, instants, Extent::Whole);
             if differences.is_empty() {
                 cx.count_pair(poll.received, noted, true, remarks);
+                cx.prove(&version.content);
                 cx.counts.freshness.add(poll.received - version.first);
                 both_broken(cx, label, &mut broken, &mut version.broken, &[], event, poll.received);
                 return sight;

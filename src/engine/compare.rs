@@ -352,6 +352,30 @@ pub fn compare(
     differences
 }
 
+/// The rows that stand in both, by key.
+pub fn rows_by_key(rules: &Rules, before: &Content, after: &Content) -> Vec<(usize, usize)> {
+    pair_rows(rules, before, after).both
+}
+
+/// Whether a field went from one readable value to another, by more than its tolerance.
+pub fn changed(rule: &Rule, before: (Kind, &str), after: (Kind, &str)) -> bool {
+    if before.1 == after.1 {
+        return false;
+    }
+    let number = |cell: (Kind, &str)| Number::parse(&scalar(cell.1)).filter(|_| is_scalar(cell.0));
+    if rule.kind == FieldType::Countdown {
+        return matches!((number(before), number(after)), (Some(a), Some(b)) if a != b);
+    }
+    let now = Timestamp(0);
+    let at = Instants { rest_sent: now, rest_received: now, ws: now };
+    matches!(equal(rule, before, after, at, Extent::Whole), Equality::Differs { .. })
+}
+
+/// A value as findings write it.
+pub fn shown(raw: &str) -> String {
+    scalar(raw).into_owned()
+}
+
 struct RowPairs {
     both: Vec<(usize, usize)>,
     rest_only: Vec<usize>,

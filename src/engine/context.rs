@@ -5,6 +5,7 @@ use super::compare::{self, Broken, Difference, Extent, Instants, Remarks, Rules}
 use super::content::Content;
 use super::ledger::{Draft, Ledger};
 use super::link::Link;
+use super::proof::Proof;
 use crate::contract::Feature;
 use crate::model::{Class, Severity, Span, Timestamp};
 use crate::stats::Histogram;
@@ -24,6 +25,8 @@ pub enum Task {
     Revised(Timestamp),
     /// A step between ticks, by its number.
     Gap(u64),
+    /// A request of the frontend, by its number within the feature.
+    Request(u64),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,11 +91,13 @@ pub struct Counts {
     pub delay: Histogram,
     /// Per column (rows' columns after the record's): compared, different.
     pub fields: Vec<(u64, u64)>,
+    pub proof: Proof,
 }
 
 impl Counts {
-    pub fn new(fields: usize, interval: Span) -> Counts {
-        let resolution = Span((interval.0 / 1_000).clamp(1_000, 10_000_000));
+    pub fn new(feature: &Feature, rules: &Rules) -> Counts {
+        let resolution = Span((feature.interval.0 / 1_000).clamp(1_000, 10_000_000));
+        let fields = rules.columns.len() + rules.row_columns.len();
         Counts {
             pairs: 0,
             matched: 0,
@@ -111,6 +116,7 @@ impl Counts {
             freshness: Histogram::new(resolution),
             delay: Histogram::new(resolution),
             fields: vec![(0, 0); fields],
+            proof: Proof::new(feature, rules),
         }
     }
 
@@ -220,6 +226,11 @@ impl Context<'_> {
         for (field, rest, ws) in remarks.type_differs {
             remark(kept, Class::TypeDiffers, &field, at, || (rest, ws));
         }
+    }
+
+    /// A pair matched: what the message says is held against the stream's matched message before.
+    pub fn prove(&mut self, message: &Content) {
+        self.counts.proof.pair_matched(self.rules, self.stream, message);
     }
 
     /// Writes down each difference of a pair.

@@ -10,7 +10,9 @@ use super::extract::Extraction;
 use super::intern::Interner;
 use super::ledger::{Draft, Ledger};
 use super::link::{Link, Opened};
+use super::market_status::{MarketWatch, Shown};
 use super::plan::SidePlan;
+use super::sessions::Sessions;
 use super::stream::{Stream, WsRecord};
 use crate::contract::{Contract, Feature};
 use crate::model::json::Kind;
@@ -46,6 +48,8 @@ pub struct FeatureState {
     first_answer: Option<Timestamp>,
     pub market_time: Span,
     pub connected_time: Span,
+    pub sessions: Sessions,
+    market: MarketWatch,
     /// The calendar does not know all of the time that was watched.
     pub beyond_calendar: bool,
     scratch: Content,
@@ -170,10 +174,9 @@ impl FeatureState {
 
     pub fn new(index: usize, contract: &Contract, feature: &Feature) -> FeatureState {
         let spec = Spec::new(index, contract, feature);
-        let fields = spec.rules.columns.len() + spec.rules.row_columns.len();
         FeatureState {
             name: feature.name.clone(),
-            counts: Counts::new(fields, feature.interval),
+            counts: Counts::new(feature, &spec.rules),
             spec,
             streams: Vec::new(),
             endpoints: Vec::new(),
@@ -184,6 +187,8 @@ impl FeatureState {
             first_answer: None,
             market_time: Span::ZERO,
             connected_time: Span::ZERO,
+            sessions: Sessions::default(),
+            market: MarketWatch::default(),
             beyond_calendar: false,
             scratch: Content::default(),
             key_bytes: Vec::new(),
@@ -282,6 +287,8 @@ impl FeatureState {
     pub fn on_rest(&mut self, answered: Answered<'_>, around: &mut Surroundings<'_>) {
         let Answered { endpoint, sent, received, text, records, extraction, plan } = answered;
         self.traffic.answers += 1;
+        let feature = &self.spec.feature;
+        self.sessions.answered(endpoint, received, feature.rest.poll, &feature.calendar);
         let feed_began = *self.first_answer.get_or_insert(received);
         let before = self.endpoints[endpoint].last;
         self.touched.clear();
@@ -297,6 +304,7 @@ impl FeatureState {
             };
             self.unexpected(number, extraction, index, (plan, text), received, true);
             let event = self.spec.event_time(&self.scratch, received);
+            self.status_shown(number, compare::Side::Rest, sent, received, around.ledger);
             let stream = &mut self.streams[number];
             stream.first_sight(self.spec.comes_late(received, Some(feed_began)));
             // The poll before, where it did not show the stream.
@@ -304,6 +312,7 @@ impl FeatureState {
                 .filter(|(_, r)| stream.rest_last.is_none_or(|(_, shown)| shown != *r && shown != received));
             let poll = Poll { sent, received, absent_before: absent_before.map(|(s, _)| s) };
             stream.endpoint = Some(endpoint);
+            self.counts.proof.rest_showed(&self.spec.rules, number as u32, &self.scratch);
             let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
             stream.on_rest(&mut cx, event, &self.scratch, poll);
             if self.touched.last() != Some(&(number as u32)) {
@@ -337,6 +346,7 @@ impl FeatureState {
             self.unexpected(number, extraction, index, (plan, text), at, false);
             let event = self.spec.event_time(&self.scratch, at);
             self.streams[number].first_sight(self.spec.comes_late(at, self.first_answer));
+            self.status_shown(number, compare::Side::Ws, at, at, around.ledger);
             let record =
                 WsRecord { at, epoch: opened.epoch, opened: opened.at, event, content: &self.scratch };
             let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
@@ -359,12 +369,38 @@ impl FeatureState {
         }
     }
 
+    /// Holds the status in `scratch` against the market's calendar.
+    fn status_shown(
+        &mut self,
+        stream: usize,
+        side: compare::Side,
+        from: Timestamp,
+        at: Timestamp,
+        ledger: &mut Ledger,
+    ) {
+        let label = &self.streams[stream].label;
+        let shown = Shown { stream, label, side, content: &self.scratch, from, at };
+        self.market.shown(self.spec.index, &self.spec.feature, self.spec.settle, &shown, ledger);
+    }
+
+    /// An endpoint gave no usable answer.
+    pub fn unanswered(&mut self, params: &str, at: Timestamp) {
+        let endpoint = self.endpoint(params);
+        self.sessions.asked(endpoint, at, &self.spec.feature.calendar);
+    }
+
+    pub fn link_is(&mut self, up: bool, at: Timestamp) {
+        self.sessions.link_is(up, at, &self.spec.feature.calendar);
+    }
+
     // ---- ends ----
 
     /// A run ends.
     pub fn end(&mut self, began: Timestamp, at: Timestamp, around: &mut Surroundings<'_>) {
         let calendar = self.spec.feature.calendar.clone();
         self.market_time = self.market_time + calendar.market_time(began, at);
+        self.sessions.end(at, &calendar);
+        self.market.end(self.spec.index, &self.spec.feature, around.ledger);
         self.beyond_calendar |= !calendar.knows(began, at);
         for (from, to) in around.link.up_times(at) {
             self.connected_time = self.connected_time + calendar.market_time(from, to);
@@ -392,6 +428,7 @@ impl FeatureState {
             stream.ws_first = None;
         }
         self.endpoints.iter_mut().for_each(Endpoint::end);
+        self.counts.proof.end();
         self.first_answer = None;
     }
 

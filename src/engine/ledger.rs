@@ -4,7 +4,7 @@
 use crate::contract::{Contract, Feature};
 use crate::model::outcome::{Episode, WaiverOutcome};
 use crate::model::time::civil_from_days;
-use crate::model::{Class, Finding, Phase, Severity, Timestamp};
+use crate::model::{Class, Finding, Phase, Severity, Span, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -31,6 +31,8 @@ pub struct Tally {
     pub episodes: u64,
     /// Of them, of values that differ.
     pub value_episodes: u64,
+    /// Failing findings by trade date (days since 1970-01-01) of the sessions they lie in.
+    pub by_session: BTreeMap<i64, u64>,
 }
 
 impl Default for Tally {
@@ -41,6 +43,7 @@ impl Default for Tally {
             waived: [0; CLASSES],
             episodes: 0,
             value_episodes: 0,
+            by_session: BTreeMap::new(),
         }
     }
 }
@@ -142,7 +145,8 @@ impl Ledger {
         let feature = &contract.features[index];
         let in_hours = feature.calendar.segment_at(draft.at).is_some();
         let severity = severity(&draft, in_hours);
-        self.enter(Some(index), draft, severity, &[index], records);
+        let until = draft.at;
+        self.enter(Some(index), draft, severity, (&[index], until), records);
     }
 
     /// Records a finding of the connection or of a frame without a feature: it counts against every
@@ -152,8 +156,13 @@ impl Ledger {
         let touched: Vec<usize> = (0..contract.features.len())
             .filter(|&i| contract.features[i].calendar.meets(draft.at, until))
             .collect();
-        let severity = severity(&draft, !touched.is_empty());
-        self.enter(None, draft, severity, &touched, || (String::new(), String::new()));
+        self.add_shared(draft, &touched, until);
+    }
+
+    /// Records a finding of no feature that counts against these.
+    pub fn add_shared(&mut self, draft: Draft, features: &[usize], until: Timestamp) {
+        let severity = severity(&draft, !features.is_empty());
+        self.enter(None, draft, severity, (features, until), || (String::new(), String::new()));
     }
 
     fn enter(
@@ -161,7 +170,7 @@ impl Ledger {
         index: Option<usize>,
         draft: Draft,
         severity: Severity,
-        counts_for: &[usize],
+        (counts_for, until): (&[usize], Timestamp),
         records: impl FnOnce() -> (String, String),
     ) {
         let contract = self.contract.clone();
@@ -175,6 +184,12 @@ impl Ledger {
             tally.all[draft.class as usize] += 1;
             tally.waived[draft.class as usize] += u64::from(waived);
             tally.failing[draft.class as usize] += u64::from(failing);
+            if failing {
+                let calendar = &contract.features[i].calendar;
+                for session in calendar.sessions(draft.at, until + Span(1)) {
+                    *tally.by_session.entry(session.day).or_default() += 1;
+                }
+            }
         }
         if failing {
             self.episode(index, feature, &draft);
@@ -307,7 +322,9 @@ fn is_value(class: Class) -> bool {
 /// Values are judged at all hours; of everything else that happens outside them only a note is kept.
 fn severity(draft: &Draft, in_hours: bool) -> Severity {
     let severity = draft.severity.unwrap_or(draft.class.severity());
-    if in_hours || is_value(draft.class) { severity } else { Severity::Info }
+    // Nor does a market's status rest.
+    let always = is_value(draft.class) || draft.class == Class::CalendarMismatch;
+    if in_hours || always { severity } else { Severity::Info }
 }
 
 /// The phase whose check the class can fail.

@@ -55,6 +55,7 @@ classes! {
     UnknownType "unknown_type" Warn,
     RestError "rest_error" Warn,
     UnknownStream "unknown_stream" Warn,
+    CalendarMismatch "calendar_mismatch" Warn,
     TypeDiffers "type_differs" Info,
     UnexpectedField "unexpected_field" Info,
     RestStale "rest_stale" Info,

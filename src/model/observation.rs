@@ -74,11 +74,18 @@ pub enum Event<'a> {
         source: Cow<'a, str>,
         line: Cow<'a, str>,
     },
-    /// A request that the frontend made.
+    /// A log source can be read from here on, or can no longer be read.
+    LogState {
+        source: Cow<'a, str>,
+        state: LogState,
+    },
+    /// A request that the frontend made; `status` is what it got, where that is known (101 for a
+    /// WebSocket that opened).
     Frontend {
         method: Cow<'a, str>,
         path: Cow<'a, str>,
         feature: Option<Cow<'a, str>>,
+        status: Option<u16>,
     },
     /// The tool itself was held up.
     SelfStall {
@@ -124,6 +131,12 @@ pub enum ClosedBy {
     Us,
     Network,
     Stalled,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogState {
+    Open,
+    Lost,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

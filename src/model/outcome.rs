@@ -1,7 +1,7 @@
 //! What a run concluded: frozen, ordered, complete; the only input of every report format.
 
 use super::finding::{Class, Finding};
-use super::time::{Span, Timestamp};
+use super::time::{Span, Timestamp, civil_from_days};
 use std::fmt;
 use std::sync::Arc;
 
@@ -159,6 +159,66 @@ pub struct FeatureOutcome {
     pub checks: Vec<CheckResult>,
     pub verdict: Verdict,
     pub measures: Measures,
+    /// Sessions watched, in part or whole, in the order of time.
+    pub sessions: Vec<SessionOutcome>,
+    /// What compared fields that are not static were seen to do.
+    pub proofs: Vec<FieldProven>,
+    pub required: SessionsRequired,
+}
+
+/// How many sessions the contract asks for, and how much of each must be covered (a fraction).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SessionsRequired {
+    pub sessions: u64,
+    pub coverage: f64,
+}
+
+/// One market session (of `24/7`, one UTC day) of one feature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionOutcome {
+    /// The trade date, as days since 1970-01-01.
+    pub day: i64,
+    pub open: Timestamp,
+    pub close: Timestamp,
+    /// Market time of the session, and how much of it was covered.
+    pub length: Span,
+    pub covered: Span,
+    /// Failing findings in it.
+    pub findings: u64,
+}
+
+impl SessionOutcome {
+    /// `2025-12-19`
+    pub fn date(&self) -> String {
+        let (y, m, d) = civil_from_days(self.day);
+        format!("{y:04}-{m:02}-{d:02}")
+    }
+
+    /// Whether it is covered as far as the contract asks.
+    pub fn is_full(&self, required: SessionsRequired) -> bool {
+        self.length > Span::ZERO && self.covered.0 as f64 >= self.length.0 as f64 * required.coverage
+    }
+}
+
+/// One compared field: whether matching pairs saw it change, and an enum in which ways.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldProven {
+    pub field: String,
+    pub changed: bool,
+    /// From one value to another: on REST, and in matching pairs.
+    pub shown: Vec<(String, String)>,
+    pub matched: Vec<(String, String)>,
+}
+
+impl FieldProven {
+    /// What an enum did on REST and in no matching pair.
+    pub fn unmatched(&self) -> impl Iterator<Item = &(String, String)> {
+        self.shown.iter().filter(|way| !self.matched.contains(way))
+    }
+
+    pub fn is_proven(&self) -> bool {
+        self.changed && self.unmatched().next().is_none()
+    }
 }
 
 /// The connection over the run.
@@ -176,6 +236,61 @@ pub struct ConnectionOutcome {
     pub rtt: Quantiles,
     pub self_stalls: u64,
     pub self_stalled: Span,
+}
+
+/// What one process used over the run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ProcessOutcome {
+    pub process: String,
+    /// In market hours; those outside are counted apart and not kept.
+    pub samples: u64,
+    pub outside: u64,
+    /// How often its counters began anew.
+    pub restarts: u64,
+    /// All samples, or of a long run every 2nd, 4th, …: in millionths of a core between two samples
+    /// that follow each other, and in bytes.
+    pub cpu_microcores: Vec<u64>,
+    pub rss_bytes: Vec<u64>,
+}
+
+/// What is measured of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Quantity {
+    Cpu,
+    Memory,
+}
+
+impl Quantity {
+    pub const ALL: [Quantity; 2] = [Quantity::Cpu, Quantity::Memory];
+    /// As the `field` of a finding.
+    pub fn name(self) -> &'static str {
+        match self {
+            Quantity::Cpu => "cpu",
+            Quantity::Memory => "rss_bytes",
+        }
+    }
+    pub fn words(self) -> &'static str {
+        match self {
+            Quantity::Cpu => "CPU",
+            Quantity::Memory => "memory",
+        }
+    }
+    /// A value with its unit: `12.50 % of a core`, `180.0 MiB`.
+    pub fn amount(self, value: f64) -> String {
+        match self {
+            Quantity::Cpu => format!("{:.2} % of a core", value / 10_000.0),
+            Quantity::Memory => format!("{:.1} MiB", value / f64::from(1 << 20)),
+        }
+    }
+}
+
+impl ProcessOutcome {
+    pub fn values(&self, quantity: Quantity) -> &[u64] {
+        match quantity {
+            Quantity::Cpu => &self.cpu_microcores,
+            Quantity::Memory => &self.rss_bytes,
+        }
+    }
 }
 
 /// Findings close together in time of one class, feature and field.
@@ -223,6 +338,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     pub features: Vec<FeatureOutcome>,
     pub connection: ConnectionOutcome,
+    /// By name.
+    pub processes: Vec<ProcessOutcome>,
     /// Exact counts of all findings by class, and by severity.
     pub findings: Vec<(Class, u64)>,
     pub findings_fail: u64,

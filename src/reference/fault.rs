@@ -90,7 +90,9 @@ pub fn place(class: Class) -> Option<Place> {
         Class::RestError | Class::RestStale | Class::TornRead => Place::Rest,
         Class::Invariant | Class::Revision => Place::Both,
         Class::ConnectionDrop | Class::ConnectFailed | Class::Stalled => Place::Connection,
-        Class::RestStillPolled | Class::ResourceIncrease | Class::LogError => return None,
+        Class::RestStillPolled | Class::ResourceIncrease | Class::LogError | Class::CalendarMismatch => {
+            return None;
+        }
     })
 }
 

@@ -6,13 +6,18 @@
 
 use super::terminal::is_control;
 use crate::model::outcome::{
-    CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, Measures, Outcome, Quantiles,
-    WaiverOutcome,
+    CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, FieldProven, Measures, Outcome,
+    ProcessOutcome, Quantiles, SessionOutcome, SessionsRequired, WaiverOutcome,
 };
 use crate::model::{Class, Finding, Span, Timestamp};
-use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+mod read;
+
+pub use read::{NotAReport, from_json};
 
 pub const FILE: &str = "report.json";
 
@@ -47,64 +52,90 @@ fn escaped(text: &str) -> String {
     out
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Report<'a> {
     schema: u32,
-    tool: &'a str,
-    verdict: &'static str,
+    tool: Cow<'a, str>,
+    verdict: Cow<'a, str>,
     first: Option<Instant>,
     last: Option<Instant>,
     observations: u64,
     interrupted: bool,
     damaged_lines: u64,
-    contract_sha256: &'a str,
+    contract_sha256: Cow<'a, str>,
     other_contract: bool,
-    capture_sha256: &'a [String],
+    capture_sha256: Cow<'a, [String]>,
     feeds: Vec<Feed<'a>>,
-    notes: &'a [String],
+    notes: Cow<'a, [String]>,
     features: Vec<Feature<'a>>,
     connection: Connection,
+    processes: Vec<Process<'a>>,
     findings: Findings<'a>,
     waivers: Vec<Waiver<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Feed<'a> {
-    feed: &'a str,
-    address: &'a str,
+    feed: Cow<'a, str>,
+    address: Cow<'a, str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Feature<'a> {
-    feature: &'a str,
-    flag: &'a str,
+    feature: Cow<'a, str>,
+    flag: Cow<'a, str>,
     flag_on: Option<bool>,
-    align: &'static str,
+    align: Cow<'a, str>,
     interval_ns: i64,
-    verdict: &'static str,
+    verdict: Cow<'a, str>,
     checks: Vec<Check<'a>>,
     measures: Measured<'a>,
+    sessions: Vec<Watched>,
+    proofs: Vec<Proven<'a>>,
+    sessions_required: u64,
+    coverage_required: Option<Box<RawValue>>,
 }
 
-#[derive(Serialize)]
+/// A market session, as far as it was watched.
+#[derive(Serialize, Deserialize)]
+struct Watched {
+    date: String,
+    open: Instant,
+    close: Instant,
+    length_ns: i64,
+    covered_ns: i64,
+    full: bool,
+    findings: u64,
+}
+
+/// What a compared field was seen to do; ways as `[from, to]`.
+#[derive(Serialize, Deserialize)]
+struct Proven<'a> {
+    field: Cow<'a, str>,
+    changed: bool,
+    shown: Cow<'a, [(String, String)]>,
+    matched: Cow<'a, [(String, String)]>,
+}
+
+#[derive(Serialize, Deserialize)]
 struct Check<'a> {
-    check: &'static str,
-    phase: &'static str,
+    check: Cow<'a, str>,
+    phase: Cow<'a, str>,
     /// `PASS`, `FAIL`, `INCONCLUSIVE` or `not asked`.
-    verdict: &'static str,
-    observed: &'a str,
-    limit: &'a str,
-    evidence: &'a str,
-    confidence: &'a str,
-    rule: &'a str,
-    note: &'a str,
+    verdict: Cow<'a, str>,
+    observed: Cow<'a, str>,
+    limit: Cow<'a, str>,
+    evidence: Cow<'a, str>,
+    confidence: Cow<'a, str>,
+    rule: Cow<'a, str>,
+    note: Cow<'a, str>,
     waived: u64,
     first: Option<Instant>,
     last: Option<Instant>,
     sessions: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Measured<'a> {
     streams: u64,
     streams_rest: u64,
@@ -146,14 +177,14 @@ struct Measured<'a> {
     fields: Vec<Field<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Field<'a> {
-    field: &'a str,
+    field: Cow<'a, str>,
     compared: u64,
     differed: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Connection {
     opens: u64,
     closes: u64,
@@ -169,7 +200,18 @@ struct Connection {
     self_stalled_ns: i64,
 }
 
-#[derive(Serialize)]
+/// The samples stand here too, so that a report can be the baseline of a later run.
+#[derive(Serialize, Deserialize)]
+struct Process<'a> {
+    process: Cow<'a, str>,
+    samples: u64,
+    outside_hours: u64,
+    restarts: u64,
+    cpu_microcores: Cow<'a, [u64]>,
+    rss_bytes: Cow<'a, [u64]>,
+}
+
+#[derive(Serialize, Deserialize)]
 struct Findings<'a> {
     fail: u64,
     warn: u64,
@@ -179,52 +221,52 @@ struct Findings<'a> {
     samples: Vec<Sample<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Burst<'a> {
-    class: &'static str,
-    feature: Option<&'a str>,
-    field: &'a str,
+    class: Cow<'a, str>,
+    feature: Option<Cow<'a, str>>,
+    field: Cow<'a, str>,
     first: Instant,
     last: Instant,
     findings: u64,
     streams: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Sample<'a> {
-    class: &'static str,
-    severity: &'static str,
-    feature: Option<&'a str>,
-    phase: &'static str,
-    stream: &'a str,
-    row: &'a str,
-    field: &'a str,
+    class: Cow<'a, str>,
+    severity: Cow<'a, str>,
+    feature: Option<Cow<'a, str>>,
+    phase: Cow<'a, str>,
+    stream: Cow<'a, str>,
+    row: Cow<'a, str>,
+    field: Cow<'a, str>,
     event_time: Option<Instant>,
     at: Instant,
-    rest: &'a str,
-    ws: &'a str,
-    delta: &'a str,
+    rest: Cow<'a, str>,
+    ws: Cow<'a, str>,
+    delta: Cow<'a, str>,
     during_drop: bool,
     waived: bool,
-    detail: &'a str,
-    rest_record: &'a str,
-    ws_record: &'a str,
+    detail: Cow<'a, str>,
+    rest_record: Cow<'a, str>,
+    ws_record: Cow<'a, str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Waiver<'a> {
-    feature: &'a str,
-    class: &'a str,
-    field: &'a str,
-    reason: &'a str,
-    owner: &'a str,
-    until: &'a str,
+    feature: Cow<'a, str>,
+    class: Cow<'a, str>,
+    field: Cow<'a, str>,
+    reason: Cow<'a, str>,
+    owner: Cow<'a, str>,
+    until: Cow<'a, str>,
     hits: u64,
     expired: bool,
 }
 
 /// Quantiles; `null` each where nothing was measured.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Spread {
     count: u64,
     p50_ns: Option<i64>,
@@ -233,6 +275,7 @@ struct Spread {
     max_ns: Option<i64>,
 }
 
+#[derive(Clone, Copy)]
 struct Instant(Timestamp);
 
 impl Serialize for Instant {
@@ -242,12 +285,12 @@ impl Serialize for Instant {
 }
 
 /// Counts by class as one object, in the order of the outcome.
-struct Counts<'a>(&'a [(Class, u64)]);
+struct Counts<'a>(Cow<'a, [(Class, u64)]>);
 
 impl Serialize for Counts<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (class, count) in self.0 {
+        for (class, count) in self.0.iter() {
             map.serialize_entry(class.name(), count)?;
         }
         map.end()
@@ -269,24 +312,33 @@ fn nanos(span: Option<Span>) -> Option<i64> {
     span.map(|span| span.0)
 }
 
+fn text(text: &str) -> Cow<'_, str> {
+    Cow::Borrowed(text)
+}
+
 impl<'a> Report<'a> {
     fn of(outcome: &'a Outcome) -> Report<'a> {
         Report {
             schema: SCHEMA,
-            tool: &outcome.tool,
-            verdict: outcome.verdict.name(),
+            tool: text(&outcome.tool),
+            verdict: text(outcome.verdict.name()),
             first: instant(outcome.first),
             last: instant(outcome.last),
             observations: outcome.observations,
             interrupted: outcome.interrupted,
             damaged_lines: outcome.damaged,
-            contract_sha256: &outcome.contract_sha256,
+            contract_sha256: text(&outcome.contract_sha256),
             other_contract: outcome.other_contract,
-            capture_sha256: &outcome.capture_sha256,
-            feeds: outcome.feeds.iter().map(|(feed, address)| Feed { feed, address }).collect(),
-            notes: &outcome.notes,
+            capture_sha256: (&outcome.capture_sha256).into(),
+            feeds: outcome
+                .feeds
+                .iter()
+                .map(|(feed, address)| Feed { feed: text(feed), address: text(address) })
+                .collect(),
+            notes: (&outcome.notes).into(),
             features: outcome.features.iter().map(Feature::of).collect(),
             connection: Connection::of(&outcome.connection),
+            processes: outcome.processes.iter().map(Process::of).collect(),
             findings: Findings::of(outcome),
             waivers: outcome.waivers.iter().map(Waiver::of).collect(),
         }
@@ -296,14 +348,43 @@ impl<'a> Report<'a> {
 impl<'a> Feature<'a> {
     fn of(feature: &'a FeatureOutcome) -> Feature<'a> {
         Feature {
-            feature: &feature.name,
-            flag: &feature.flag,
+            feature: text(&feature.name),
+            flag: text(&feature.flag),
             flag_on: feature.flag_on,
-            align: feature.align,
+            align: text(feature.align),
             interval_ns: feature.interval.0,
-            verdict: feature.verdict.name(),
+            verdict: text(feature.verdict.name()),
             checks: feature.checks.iter().map(Check::of).collect(),
             measures: Measured::of(&feature.measures),
+            sessions: feature.sessions.iter().map(|s| Watched::of(s, feature.required)).collect(),
+            proofs: feature.proofs.iter().map(Proven::of).collect(),
+            sessions_required: feature.required.sessions,
+            coverage_required: fraction(feature.required.coverage),
+        }
+    }
+}
+
+impl Watched {
+    fn of(session: &SessionOutcome, required: SessionsRequired) -> Watched {
+        Watched {
+            date: session.date(),
+            open: Instant(session.open),
+            close: Instant(session.close),
+            length_ns: session.length.0,
+            covered_ns: session.covered.0,
+            full: session.is_full(required),
+            findings: session.findings,
+        }
+    }
+}
+
+impl<'a> Proven<'a> {
+    fn of(field: &'a FieldProven) -> Proven<'a> {
+        Proven {
+            field: text(&field.field),
+            changed: field.changed,
+            shown: (&field.shown).into(),
+            matched: (&field.matched).into(),
         }
     }
 }
@@ -311,15 +392,15 @@ impl<'a> Feature<'a> {
 impl<'a> Check<'a> {
     fn of(check: &'a CheckResult) -> Check<'a> {
         Check {
-            check: check.check,
-            phase: check.phase.name(),
-            verdict: check.verdict.map_or(super::signoff::NOT_ASKED, |verdict| verdict.name()),
-            observed: &check.observed,
-            limit: &check.limit,
-            evidence: &check.evidence,
-            confidence: &check.confidence,
-            rule: &check.rule,
-            note: &check.note,
+            check: text(check.check),
+            phase: text(check.phase.name()),
+            verdict: text(check.verdict.map_or(super::signoff::NOT_ASKED, |verdict| verdict.name())),
+            observed: text(&check.observed),
+            limit: text(&check.limit),
+            evidence: text(&check.evidence),
+            confidence: text(&check.confidence),
+            rule: text(&check.rule),
+            note: text(&check.note),
             waived: check.waived,
             first: instant(check.first),
             last: instant(check.last),
@@ -366,8 +447,8 @@ impl<'a> Measured<'a> {
             episodes: m.episodes,
             market_time_ns: m.market_time.0,
             connected_time_ns: m.connected_time.0,
-            findings: Counts(&m.findings),
-            waived: Counts(&m.waived),
+            findings: Counts((&m.findings).into()),
+            waived: Counts((&m.waived).into()),
             fields: m.fields.iter().map(Field::of).collect(),
         }
     }
@@ -375,7 +456,7 @@ impl<'a> Measured<'a> {
 
 impl<'a> Field<'a> {
     fn of(measure: &'a FieldMeasure) -> Field<'a> {
-        Field { field: &measure.field, compared: measure.compared, differed: measure.differed }
+        Field { field: text(&measure.field), compared: measure.compared, differed: measure.differed }
     }
 }
 
@@ -398,13 +479,26 @@ impl Connection {
     }
 }
 
+impl<'a> Process<'a> {
+    fn of(process: &'a ProcessOutcome) -> Process<'a> {
+        Process {
+            process: text(&process.process),
+            samples: process.samples,
+            outside_hours: process.outside,
+            restarts: process.restarts,
+            cpu_microcores: (&process.cpu_microcores).into(),
+            rss_bytes: (&process.rss_bytes).into(),
+        }
+    }
+}
+
 impl<'a> Findings<'a> {
     fn of(outcome: &'a Outcome) -> Findings<'a> {
         Findings {
             fail: outcome.findings_fail,
             warn: outcome.findings_warn,
             info: outcome.findings_info,
-            by_class: Counts(&outcome.findings),
+            by_class: Counts((&outcome.findings).into()),
             episodes: outcome.episodes.iter().map(Burst::of).collect(),
             samples: outcome.samples.iter().map(Sample::of).collect(),
         }
@@ -414,9 +508,9 @@ impl<'a> Findings<'a> {
 impl<'a> Burst<'a> {
     fn of(episode: &'a Episode) -> Burst<'a> {
         Burst {
-            class: episode.class.name(),
-            feature: episode.feature.as_deref(),
-            field: &episode.field,
+            class: text(episode.class.name()),
+            feature: episode.feature.as_deref().map(text),
+            field: text(&episode.field),
             first: Instant(episode.first),
             last: Instant(episode.last),
             findings: episode.findings,
@@ -428,23 +522,23 @@ impl<'a> Burst<'a> {
 impl<'a> Sample<'a> {
     fn of(finding: &'a Finding) -> Sample<'a> {
         Sample {
-            class: finding.class.name(),
-            severity: finding.severity.name(),
-            feature: finding.feature.as_deref(),
-            phase: finding.phase,
-            stream: &finding.stream,
-            row: &finding.row,
-            field: &finding.field,
+            class: text(finding.class.name()),
+            severity: text(finding.severity.name()),
+            feature: finding.feature.as_deref().map(text),
+            phase: text(finding.phase),
+            stream: text(&finding.stream),
+            row: text(&finding.row),
+            field: text(&finding.field),
             event_time: instant(finding.event_time),
             at: Instant(finding.at),
-            rest: &finding.rest,
-            ws: &finding.ws,
-            delta: &finding.delta,
+            rest: text(&finding.rest),
+            ws: text(&finding.ws),
+            delta: text(&finding.delta),
             during_drop: finding.during_drop,
             waived: finding.waived,
-            detail: &finding.detail,
-            rest_record: &finding.rest_record,
-            ws_record: &finding.ws_record,
+            detail: text(&finding.detail),
+            rest_record: text(&finding.rest_record),
+            ws_record: text(&finding.ws_record),
         }
     }
 }
@@ -452,12 +546,12 @@ impl<'a> Sample<'a> {
 impl<'a> Waiver<'a> {
     fn of(waiver: &'a WaiverOutcome) -> Waiver<'a> {
         Waiver {
-            feature: &waiver.feature,
-            class: &waiver.class,
-            field: &waiver.field,
-            reason: &waiver.reason,
-            owner: &waiver.owner,
-            until: &waiver.until,
+            feature: text(&waiver.feature),
+            class: text(&waiver.class),
+            field: text(&waiver.field),
+            reason: text(&waiver.reason),
+            owner: text(&waiver.owner),
+            until: text(&waiver.until),
             hits: waiver.hits,
             expired: waiver.expired,
         }

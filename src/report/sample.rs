@@ -1,8 +1,8 @@
 //! Owns the outcomes that the tests of the formats show. Must not stand in anything but tests.
 
 use crate::model::outcome::{
-    CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, Measures, Outcome, Quantiles,
-    WaiverOutcome,
+    CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, FieldProven, Measures, Outcome,
+    ProcessOutcome, Quantiles, SessionOutcome, SessionsRequired, WaiverOutcome,
 };
 use crate::model::{Class, Finding, Phase, Span, Timestamp, Verdict};
 use std::sync::Arc;
@@ -85,6 +85,21 @@ fn feature(name: &str, flag: &str, interval: Span) -> FeatureOutcome {
             fields: vec![FieldMeasure { field: "pnl".into(), compared: 1204, differed: 0 }],
             ..Measures::default()
         },
+        sessions: vec![SessionOutcome {
+            day: 20_441,
+            open: at("2025-12-19T14:30:00Z"),
+            close: at("2025-12-19T21:00:00Z"),
+            length: Span::from_secs(23_400),
+            covered: Span::from_secs(600),
+            findings: 0,
+        }],
+        proofs: vec![FieldProven {
+            field: "pnl".into(),
+            changed: true,
+            shown: vec![("OPEN".into(), "CLOSED".into())],
+            matched: vec![],
+        }],
+        required: SessionsRequired { sessions: 2, coverage: 0.995 },
     }
 }
 
@@ -111,6 +126,13 @@ pub fn passing() -> Outcome {
             feature("intraday_bar", "WS_FEATURE_INTRADAY", Span::from_secs(60)),
             feature("market_status", "WS_FEATURE_GLOBAL_MARKET", Span::from_secs(10)),
         ],
+        processes: vec![ProcessOutcome {
+            process: "backend".into(),
+            samples: 3,
+            cpu_microcores: vec![12_500, 13_000],
+            rss_bytes: vec![188_743_680, 188_747_776, 188_743_680],
+            ..ProcessOutcome::default()
+        }],
         connection: ConnectionOutcome {
             opens: 1,
             frames: 960,

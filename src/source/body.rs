@@ -83,6 +83,31 @@ pub(super) fn base64(bytes: &[u8]) -> String {
     text
 }
 
+/// The bytes of a base64 text (RFC 4648), with or without its padding; `None` if it is none.
+pub(super) fn base64_bytes(text: &str) -> Option<Vec<u8>> {
+    let text = text.trim_end_matches('=');
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 2);
+    let (mut group, mut bits) = (0_u32, 0);
+    for byte in text.bytes() {
+        let digit = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        group = group << 6 | u32::from(digit);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((group >> bits) as u8);
+            group &= (1 << bits) - 1;
+        }
+    }
+    (text.len() % 4 != 1).then_some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +149,9 @@ mod tests {
             [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
         {
             assert_eq!(base64(bytes.as_bytes()), expect);
+            assert_eq!(base64_bytes(expect).as_deref(), Some(bytes.as_bytes()));
         }
+        assert_eq!((base64_bytes("Z"), base64_bytes("Zg-_")), (None, None));
+        assert_eq!(base64_bytes(&base64(&[0, 255, 254, 1])), Some(vec![0, 255, 254, 1]));
     }
 }

@@ -308,7 +308,7 @@ fn header_map(headers: &[(String, String)], place: &str) -> Result<HeaderMap, Se
 }
 
 /// All combinations of `each`, the last parameter changing fastest; one empty one without `each`.
-fn combinations(each: &[(String, Vec<Value>)]) -> Vec<Vec<(&str, &Value)>> {
+pub(super) fn combinations(each: &[(String, Vec<Value>)]) -> Vec<Vec<(&str, &Value)>> {
     each.iter().fold(vec![Vec::new()], |front, (name, values)| {
         let extended = front.iter().flat_map(|combination| {
             values.iter().map(move |value| {
@@ -321,7 +321,7 @@ fn combinations(each: &[(String, Vec<Value>)]) -> Vec<Vec<(&str, &Value)>> {
     })
 }
 
-fn params_json(params: &[(&str, &Value)]) -> String {
+pub(super) fn params_json(params: &[(&str, &Value)]) -> String {
     let mut json = String::from("{");
     for (index, (name, value)) in params.iter().enumerate() {
         if index > 0 {
@@ -336,7 +336,7 @@ fn params_json(params: &[(&str, &Value)]) -> String {
 }
 
 /// `{name}` replaced by the parameter's text.
-fn filled(template: &str, params: &[(&str, &Value)], encoded: impl Fn(&str) -> String) -> String {
+pub(super) fn filled(template: &str, params: &[(&str, &Value)], encoded: impl Fn(&str) -> String) -> String {
     params.iter().fold(template.to_string(), |text, (name, value)| {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_string);
         text.replace(&format!("{{{name}}}"), &encoded(&value))
@@ -344,7 +344,7 @@ fn filled(template: &str, params: &[(&str, &Value)], encoded: impl Fn(&str) -> S
 }
 
 /// For one segment of a path: whatever is not unreserved (RFC 3986) is encoded.
-fn percent_encoded(text: &str) -> String {
+pub(super) fn percent_encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {

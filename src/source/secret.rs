@@ -1,8 +1,9 @@
 //! Credentials: where they stand, and keeping them out of captures, logs and messages.
 
 use crate::contract::Contract;
+use regex_lite::Regex;
 use serde_json::Value;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, LazyLock, RwLock};
 use url::Url;
 
 /// Shorter texts stand by chance in any message; masking them would hide more than it protects.
@@ -33,6 +34,19 @@ pub fn shown_url(text: &str) -> String {
         // What cannot be read cannot be cleaned; nothing of it is shown.
         Err(_) => "(not a URL)".to_string(),
     }
+}
+
+/// A text that somebody else wrote (a log's line, a request's target), with what looks like a
+/// credential masked: query and form values by their names, and what follows `Bearer` or `Basic`.
+pub fn without_credentials(text: &str) -> String {
+    static CREDENTIALS: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(concat!(
+            r"(?i)(\b[\w.-]*(?:token|secret|passw(?:or)?d|api[_-]?key|apikey|jwt|session(?:_?id)?|signature|auth)=|",
+            r"\b(?:bearer|basic)\s+)[^\s&;,'\x22]+"
+        ))
+        .unwrap_or_else(|fault| unreachable!("{fault}"))
+    });
+    CREDENTIALS.replace_all(text, "$1***").into_owned()
 }
 
 /// Masks the known credentials of a run in texts that servers and libraries wrote.
@@ -123,6 +137,18 @@ mod tests {
             ("token=abc", "(not a URL)"),
         ] {
             assert_eq!(shown_url(url), expect);
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_credential_is_masked() {
+        for (text, expect) in [
+            ("/ws/?x=1&access_token=a.b-c&y=2", "/ws/?x=1&access_token=***&y=2"),
+            ("api_key=1234 sessionid=5; z", "api_key=*** sessionid=***; z"),
+            ("Authorization: Bearer eyJ.x_y sent", "Authorization: Bearer *** sent"),
+            ("the token = is fine, authority=x", "the token = is fine, authority=x"),
+        ] {
+            assert_eq!(without_credentials(text), expect);
         }
     }
 

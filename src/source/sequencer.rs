@@ -5,6 +5,7 @@
 //! decoded from the very line that was written, so a replay sees the same. If an append fails, the
 //! run ends with an error and without a verdict.
 
+use super::backend::{Backend, BackendError, BackendTargets};
 use super::clock::Clock;
 use super::file::CaptureSink;
 use super::proxy::{ProxyError, ProxySettings};
@@ -65,6 +66,8 @@ pub struct RunSettings {
     /// Each feature's flag and its state, for the `start` line.
     pub flags: Vec<(String, bool)>,
     pub proxies: ProxySettings,
+    /// What is watched beside the feeds.
+    pub backend: BackendTargets,
 }
 
 /// How a run ended, and what it left.
@@ -109,6 +112,8 @@ pub enum SetupError {
     Proxy(#[from] ProxyError),
     #[error("could not set up the HTTP client: {0}")]
     Client(String),
+    #[error(transparent)]
+    Backend(#[from] BackendError),
 }
 
 /// What every source needs to know.
@@ -146,6 +151,7 @@ pub async fn run<W: CaptureSink>(
     };
     let feeds = RestFeeds::new(&wiring, settings.features.as_deref())?;
     let stream = Stream::new(&wiring)?;
+    let backend = Backend::open(&settings.backend, &wiring).await?;
 
     let began = Instant::now();
     let mut door = Door::new(capture, judge, clock.at(began));
@@ -154,7 +160,7 @@ pub async fn run<W: CaptureSink>(
         door.end(clock.now(), EndReason::Interrupted)?;
         return Err(RunError::Login(refused));
     }
-    let mut crew = Crew::start(feeds, stream, wiring);
+    let mut crew = Crew::start(feeds, stream, backend, wiring);
     let deadline = settings.duration.map(|span| began + clock.real(span));
     let reason = crew.follow(&mut door, arrivals, deadline, stop, clock).await?;
     door.end(clock.now(), reason)
@@ -253,12 +259,13 @@ struct Crew {
 }
 
 impl Crew {
-    fn start(feeds: RestFeeds, stream: Stream, wiring: Wiring) -> Crew {
+    fn start(feeds: RestFeeds, stream: Stream, backend: Backend, wiring: Wiring) -> Crew {
         let (stop_polls, polls_stopped) = watch::channel(false);
         let (stop_socket, socket_stopped) = watch::channel(false);
         let mut polls = JoinSet::new();
         feeds.start(&mut polls, &polls_stopped);
         let mut socket = JoinSet::new();
+        backend.start(&mut socket, &wiring, &socket_stopped);
         socket.spawn(stream.follow(socket_stopped.clone()));
         socket.spawn(watch_event_loop(wiring.clock, wiring.queue, socket_stopped));
         Crew { polls, socket, stop_polls, stop_socket }

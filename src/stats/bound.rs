@@ -19,6 +19,19 @@ pub fn clopper_pearson_upper(hits: u64, trials: u64, confidence: f64) -> f64 {
     high
 }
 
+/// The fewest trials without a hit after which `clopper_pearson_upper` is at most `rate`: the least n with
+/// (1 − rate)ⁿ ≤ 1 − confidence. `rate` and `confidence` lie between 0 and 1, both excluded.
+pub fn clean_trials(rate: f64, confidence: f64) -> u64 {
+    let estimate = ((1.0 - confidence).ln() / (-rate).ln_1p()).ceil() as u64;
+    // The logarithms round; the bound itself decides the last step.
+    let enough = |n: u64| clopper_pearson_upper(0, n, confidence) <= rate;
+    let mut n = estimate.saturating_sub(1).max(1);
+    while !enough(n) && n <= estimate {
+        n += 1;
+    }
+    n
+}
+
 /// P(X ≤ k) for X ~ Binomial(n, p), as 1 − I_p(k + 1, n − k): the regularised incomplete beta function.
 fn binomial_at_most(k: u64, n: u64, p: f64) -> f64 {
     1.0 - incomplete_beta(k as f64 + 1.0, (n - k) as f64, p)
@@ -101,5 +114,15 @@ mod tests {
         );
         assert_eq!(clopper_pearson_upper(0, 0, 0.95), 1.0);
         assert_eq!(clopper_pearson_upper(3, 3, 0.95), 1.0);
+    }
+
+    #[test]
+    fn the_fewest_clean_trials_of_a_claim() {
+        for (rate, trials) in [(0.5, 5), (0.1, 29), (0.01, 299), (0.001, 2_995), (0.0001, 29_956)] {
+            assert_eq!(clean_trials(rate, 0.95), trials, "{rate}");
+            assert!(clopper_pearson_upper(0, trials, 0.95) <= rate);
+            assert!(clopper_pearson_upper(0, trials - 1, 0.95) > rate);
+        }
+        assert_eq!(clean_trials(0.97, 0.95), 1);
     }
 }

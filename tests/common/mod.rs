@@ -50,6 +50,8 @@ pub struct Script {
     contract: Arc<Contract>,
     events: Vec<(Timestamp, u64, Event<'static>)>,
     flags: Vec<(String, bool)>,
+    /// Seconds of the `start` line.
+    begins: f64,
 }
 
 pub struct Told {
@@ -59,7 +61,7 @@ pub struct Told {
 
 impl Script {
     pub fn new(contract: &Arc<Contract>) -> Script {
-        Script { contract: contract.clone(), events: Vec::new(), flags: Vec::new() }
+        Script { contract: contract.clone(), events: Vec::new(), flags: Vec::new(), begins: 0.0 }
     }
 
     pub fn event(&mut self, seconds: f64, event: Event<'static>) -> &mut Script {
@@ -127,12 +129,28 @@ impl Script {
         self
     }
 
+    /// When the run begins, unless something was seen before it.
+    pub fn begins(&mut self, seconds: f64) -> &mut Script {
+        self.begins = seconds;
+        self
+    }
+
+    /// Takes back what was written down last.
+    pub fn drop_last(&mut self) -> &mut Script {
+        self.events.pop();
+        self
+    }
+
+    pub fn contract(&self) -> &Arc<Contract> {
+        &self.contract
+    }
+
     pub fn observations(&self) -> Vec<Observation<'static>> {
         let mut events = self.events.clone();
         events.sort_by_key(|(at, sequence, _)| (*at, *sequence));
         let start =
             Start { capture: 1, tool: "cutover test".into(), flags: self.flags.clone(), ..Start::default() };
-        let first = events.first().map_or(at(0.0), |e| e.0.min(at(0.0)));
+        let first = events.first().map_or(at(self.begins), |e| e.0.min(at(self.begins)));
         let begin = Observation { at: first, event: Event::Start(Box::new(start)) };
         std::iter::once(begin)
             .chain(events.into_iter().map(|(at, _, event)| Observation { at, event }))

@@ -56,6 +56,7 @@ pub fn feature(name: &str) -> Feature {
         fields: Vec::new(),
         rows: None,
         invariants: Vec::new(),
+        market: None,
         limits: Limits::default(),
     }
 }
@@ -85,6 +86,7 @@ pub fn contract(rest: SocketAddr, ws: SocketAddr, features: &[&str]) -> Contract
         },
         settle: Span::from_secs(2),
         features: features.iter().map(|name| feature(name)).collect(),
+        calendars: Vec::new(),
         redact: Vec::new(),
         reviewers: Vec::new(),
         waivers: Vec::new(),
@@ -192,6 +194,7 @@ pub struct Watched {
 
 pub fn settings() -> RunSettings {
     RunSettings {
+        backend: Default::default(),
         tool: "cutover test".to_string(),
         clock: Clock::start(1),
         duration: None,

@@ -123,8 +123,10 @@ fn event() -> impl Strategy<Value = Event<'static>> {
         (hostile(), prop::num::f64::NORMAL | prop::num::f64::ZERO, any::<u64>())
             .prop_map(|(process, cpu_seconds, rss_bytes)| Event::Sample { process, cpu_seconds, rss_bytes }),
         (hostile(), hostile()).prop_map(|(source, line)| Event::Log { source, line }),
-        (hostile(), hostile(), prop::option::of(hostile()))
-            .prop_map(|(method, path, feature)| Event::Frontend { method, path, feature }),
+        (hostile(), prop::sample::select(vec![LogState::Open, LogState::Lost]))
+            .prop_map(|(source, state)| Event::LogState { source, state }),
+        (hostile(), hostile(), prop::option::of(hostile()), status())
+            .prop_map(|(method, path, feature, status)| Event::Frontend { method, path, feature, status }),
         any::<u64>().prop_map(|millis| Event::SelfStall { millis }),
         reason.prop_map(|reason| Event::End { reason }),
     ]

@@ -3,7 +3,7 @@
 //! Owns the lookup of a name among the file's own calendars and those compiled in; what makes a calendar
 //! sound is decided in `calendar::definition`.
 
-use super::reader::{At, Table};
+use super::reader::{At, Table, Text};
 use crate::calendar::definition::{Changes, parse_day, parse_weekdays};
 use crate::calendar::{self, CalendarRule, Definition, Hours, Segment};
 use crate::contract::spelling;
@@ -53,6 +53,11 @@ impl Calendars {
             waiting = later;
         }
         calendars
+    }
+
+    /// The file's own calendars that are sound.
+    pub fn rules(&self) -> Vec<Arc<CalendarRule>> {
+        self.own.values().flatten().map(|(_, rule)| rule.clone()).collect()
     }
 
     fn own_calendar(
@@ -142,7 +147,11 @@ impl Calendars {
 
     /// The calendar by name, or a report with the nearest name.
     pub fn named(&self, table: &Table<'_, '_>, key: &'static str) -> Option<Arc<CalendarRule>> {
-        let text = table.text(key)?;
+        self.known(table, table.text(key)?)
+    }
+
+    /// The same of a name that was read already.
+    pub fn known(&self, table: &Table<'_, '_>, text: Text) -> Option<Arc<CalendarRule>> {
         match self.own.get(&text.value) {
             Some(own) => own.as_ref().map(|(_, rule)| rule.clone()),
             None => match calendar::find(&text.value) {

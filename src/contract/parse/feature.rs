@@ -7,7 +7,7 @@ use super::connection::{headers, method, path, pointer_or_report};
 use super::field::{self, Context};
 use super::reader::{At, Table, Text};
 use super::text::{is_word, placeholders};
-use super::{default_time_tolerance, limits, rows};
+use super::{default_time_tolerance, limits, market, rows};
 use crate::calendar::CalendarRule;
 use crate::contract::expression::Invariant;
 use crate::contract::{
@@ -129,6 +129,8 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
             }
         }
     }
+    let market =
+        fields.as_deref().and_then(|fields| market::market(table, fields, calendar.as_ref(), calendars));
     let windows = windows(table, align, interval, defaults);
     let limits = limits::of_feature(table, &defaults.limits, cadence);
     Some(Feature {
@@ -152,6 +154,7 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
             None => None,
         },
         invariants,
+        market,
         limits,
     })
 }

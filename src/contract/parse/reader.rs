@@ -180,7 +180,10 @@ impl<'r, 'e> Table<'r, 'e> {
     }
 
     fn value(&self, key: &'static str) -> Option<&'r Spanned<DeValue<'r>>> {
-        self.known.borrow_mut().push(key);
+        // Some keys are asked for twice, once for each form they may have.
+        if !self.known.borrow().contains(&key) {
+            self.known.borrow_mut().push(key);
+        }
         self.find(key).map(|(_, value)| value)
     }
 

@@ -30,8 +30,21 @@ mod reader {
         pub notes: Vec<String>,
         pub features: Vec<Feature>,
         pub connection: Connection,
+        pub processes: Vec<Process>,
         pub findings: Findings,
         pub waivers: Vec<Waiver>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Process {
+        pub process: String,
+        pub samples: u64,
+        pub outside_hours: u64,
+        pub restarts: u64,
+        pub cpu_microcores: Vec<u64>,
+        pub rss_bytes: Vec<u64>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -54,6 +67,33 @@ mod reader {
         pub verdict: String,
         pub checks: Vec<Check>,
         pub measures: Measured,
+        pub sessions: Vec<Session>,
+        pub proofs: Vec<Proof>,
+        pub sessions_required: u64,
+        pub coverage_required: f64,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Session {
+        pub date: String,
+        pub open: Instant,
+        pub close: Instant,
+        pub length_ns: i64,
+        pub covered_ns: i64,
+        pub full: bool,
+        pub findings: u64,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Proof {
+        pub field: String,
+        pub changed: bool,
+        pub shown: Vec<[String; 2]>,
+        pub matched: Vec<[String; 2]>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -282,4 +322,32 @@ fn hostile_text_survives_and_is_harmless() {
 #[test]
 fn the_same_outcome_gives_the_same_bytes() {
     assert_eq!(to_json(&sample::failing()), to_json(&sample::failing()));
+}
+
+#[test]
+fn what_was_written_is_read_back_whole() {
+    for outcome in [sample::passing(), sample::failing(), sample::hostile()] {
+        let text = to_json(&outcome);
+        let again = from_json(&text).unwrap();
+        assert_eq!(String::from_utf8(to_json(&again)).unwrap(), String::from_utf8(text).unwrap());
+    }
+}
+
+#[test]
+fn what_is_no_report_is_refused_with_the_reason() {
+    let text = String::from_utf8(to_json(&sample::failing())).unwrap();
+    let refusal = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        from_json(text.replace(from, to).as_bytes()).unwrap_err().to_string()
+    };
+    assert_eq!(
+        refusal("\"schema\": 1", "\"schema\": 9"),
+        "report schema 9 is unknown to this program, which reads schema 1; a newer cutover can"
+    );
+    assert!(refusal("no-gaps", "no-gasp").contains("`no-gasp` as check"));
+    assert!(refusal("\"FAIL\"", "\"FALL\"").contains("`FALL` as verdict"));
+    assert!(refusal("2025-12-19T14:30:00Z", "yesterday").contains("`yesterday` is no RFC 3339 instant"));
+    for text in ["", "[]", "{}", "{\"schema\":1}", "{\"schema\":-1}"] {
+        assert!(from_json(text.as_bytes()).is_err(), "{text}");
+    }
 }

@@ -1,0 +1,437 @@
+//! Outcomes of several runs as one: every count once, nothing averaged.
+//!
+//! A check of all runs fails where it fails in any, passes where it passes in some and fails in none, and
+//! is INCONCLUSIVE otherwise. What builds up over runs, sessions and values seen to change, is judged over
+//! all of them. Runs that overlap in time are refused: what one of them saw would count twice.
+
+use crate::checks::{CHECKS, Judged, logs_clean, sessions_covered, values_proven};
+use crate::model::outcome::{
+    CheckResult, ConnectionOutcome, FeatureOutcome, FieldMeasure, FieldProven, Measures, Outcome, Quantiles,
+    SessionOutcome, WaiverOutcome,
+};
+use crate::model::{Class, Phase, Span, Timestamp, Verdict};
+use std::collections::BTreeMap;
+
+/// Samples and episodes kept of all runs together; counts are exact.
+const MAX_SAMPLES: usize = 200;
+const MAX_EPISODES: usize = 1_000;
+const NOT_JUDGED: &str = "no run judged it";
+
+/// Why outcomes cannot be counted together; the numbers say which, in the order given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotOneEvidence {
+    Nothing,
+    Overlap { first: usize, second: usize, from: Timestamp, to: Timestamp },
+}
+
+/// One outcome of all, judged in `phases`. Exactly the same evidence given twice counts once.
+pub fn merge(outcomes: &[Outcome], phases: &[Phase]) -> Result<Outcome, NotOneEvidence> {
+    let order = in_order(outcomes)?;
+    let runs: Vec<&Outcome> = order.into_iter().map(|i| &outcomes[i]).collect();
+    let newest = *runs.last().ok_or(NotOneEvidence::Nothing)?;
+    let mut names: Vec<&str> = Vec::new();
+    for feature in runs.iter().rev().flat_map(|run| &run.features) {
+        if !names.contains(&&*feature.name) {
+            names.push(&feature.name);
+        }
+    }
+    let features: Vec<FeatureOutcome> = names.iter().map(|name| feature(&runs, name, phases)).collect();
+    Ok(Outcome {
+        tool: newest.tool.clone(),
+        contract_sha256: newest.contract_sha256.clone(),
+        other_contract: runs.iter().any(|run| run.other_contract),
+        capture_sha256: runs.iter().flat_map(|run| run.capture_sha256.iter().cloned()).collect(),
+        feeds: newest.feeds.clone(),
+        first: runs.iter().filter_map(|run| run.first).min(),
+        last: runs.iter().filter_map(|run| run.last).max(),
+        observations: runs.iter().map(|run| run.observations).sum(),
+        interrupted: runs.iter().any(|run| run.interrupted),
+        damaged: runs.iter().map(|run| run.damaged).sum(),
+        verdict: Verdict::of(features.iter().map(|f| f.verdict)),
+        features,
+        connection: connection(&runs),
+        processes: runs.iter().flat_map(|run| run.processes.iter().cloned()).collect(),
+        findings: by_class(runs.iter().map(|run| run.findings.as_slice())),
+        findings_fail: runs.iter().map(|run| run.findings_fail).sum(),
+        findings_warn: runs.iter().map(|run| run.findings_warn).sum(),
+        findings_info: runs.iter().map(|run| run.findings_info).sum(),
+        waivers: waivers(&runs),
+        episodes: runs.iter().flat_map(|run| run.episodes.iter().cloned()).take(MAX_EPISODES).collect(),
+        samples: runs.iter().flat_map(|run| run.samples.iter().cloned()).take(MAX_SAMPLES).collect(),
+        notes: notes(&runs, outcomes.len()),
+    })
+}
+
+/// The runs in the order of time, each once.
+fn in_order(outcomes: &[Outcome]) -> Result<Vec<usize>, NotOneEvidence> {
+    let mut order: Vec<usize> = Vec::new();
+    for (i, outcome) in outcomes.iter().enumerate() {
+        let same = |j: &usize| {
+            let other = &outcomes[*j];
+            !outcome.capture_sha256.is_empty()
+                && outcome.capture_sha256 == other.capture_sha256
+                && outcome.contract_sha256 == other.contract_sha256
+        };
+        match order.iter().find(|j| same(j)) {
+            // The one that was asked more of tells more.
+            Some(&j) if asked(outcome) > asked(&outcomes[j]) => order.iter_mut().for_each(|k| {
+                if *k == j {
+                    *k = i;
+                }
+            }),
+            Some(_) => {}
+            None => order.push(i),
+        }
+    }
+    order.sort_by_key(|&i| (outcomes[i].first, i));
+    for pair in order.windows(2) {
+        let (a, b) = (&outcomes[pair[0]], &outcomes[pair[1]]);
+        if let (Some(ended), Some(began)) = (a.last, b.first)
+            && began < ended
+        {
+            let to = b.last.map_or(ended, |last| last.min(ended));
+            return Err(NotOneEvidence::Overlap { first: pair[0], second: pair[1], from: began, to });
+        }
+    }
+    Ok(order)
+}
+
+fn asked(outcome: &Outcome) -> usize {
+    outcome.features.iter().flat_map(|f| &f.checks).filter(|check| check.verdict.is_some()).count()
+}
+
+fn feature(runs: &[&Outcome], name: &str, phases: &[Phase]) -> FeatureOutcome {
+    let of_run = |run: &&Outcome| {
+        let found = run.features.iter().find(|f| *f.name == *name)?;
+        Some((run.interrupted, found.clone()))
+    };
+    let parts: Vec<(bool, FeatureOutcome)> = runs.iter().filter_map(of_run).collect();
+    let newest = &parts.last().expect("a name comes from one of the runs").1;
+    let required = newest.required;
+    let sessions = sessions(&parts);
+    let proofs = proofs(parts.iter().map(|(_, f)| f));
+    let measures = parts.iter().map(|(_, f)| &f.measures).fold(Measures::default(), plus);
+    let whole = sessions_covered::count(&sessions, required);
+    let lacking = sessions_covered::lacking(&sessions, required);
+    let checks: Vec<CheckResult> = CHECKS
+        .iter()
+        .map(|check| {
+            let results: Vec<&CheckResult> = parts
+                .iter()
+                .filter_map(|(_, f)| {
+                    f.checks.iter().find(|c| c.check == check.name && c.phase == check.phase)
+                })
+                .collect();
+            let merged = match check.name {
+                _ if !phases.contains(&check.phase) => not_asked(&results),
+                name if name == sessions_covered::CHECK.name => {
+                    judged(&results, sessions_covered::of_sessions(&sessions, required, false))
+                }
+                name if name == values_proven::CHECK.name => {
+                    judged(&results, values_proven::of_fields(&proofs, measures.pairs, &lacking))
+                }
+                name if name == logs_clean::BEFORE_DELETING.name => logs(&parts, &results, &lacking),
+                _ => of_results(&results),
+            };
+            CheckResult {
+                check: check.name,
+                phase: check.phase,
+                rule: check.rule.into(),
+                sessions: whole,
+                ..merged
+            }
+        })
+        .collect();
+    FeatureOutcome {
+        name: newest.name.clone(),
+        flag: newest.flag.clone(),
+        flag_on: newest.flag_on,
+        align: newest.align,
+        interval: newest.interval,
+        verdict: Verdict::of(checks.iter().filter_map(|c| c.verdict)),
+        checks,
+        measures,
+        sessions,
+        proofs,
+        required,
+    }
+}
+
+/// Sessions by their day; of an interrupted run only the findings count, because what followed is not known.
+fn sessions(parts: &[(bool, FeatureOutcome)]) -> Vec<SessionOutcome> {
+    let mut by_day: BTreeMap<i64, SessionOutcome> = BTreeMap::new();
+    for (interrupted, feature) in parts {
+        for session in &feature.sessions {
+            let covered = if *interrupted { Span::ZERO } else { session.covered };
+            by_day
+                .entry(session.day)
+                .and_modify(|known| {
+                    known.covered = known.covered + covered;
+                    known.findings += session.findings;
+                })
+                .or_insert(SessionOutcome { covered, ..session.clone() });
+        }
+    }
+    by_day.into_values().collect()
+}
+
+fn proofs<'f>(parts: impl Iterator<Item = &'f FeatureOutcome>) -> Vec<FieldProven> {
+    let mut all: Vec<FieldProven> = Vec::new();
+    for proof in parts.flat_map(|feature| &feature.proofs) {
+        match all.iter_mut().find(|known| known.field == proof.field) {
+            Some(known) => {
+                known.changed |= proof.changed;
+                let ways = [(&mut known.shown, &proof.shown), (&mut known.matched, &proof.matched)];
+                for (known, more) in ways {
+                    known.extend(more.iter().cloned());
+                    known.sort();
+                    known.dedup();
+                }
+            }
+            None => all.push(proof.clone()),
+        }
+    }
+    all
+}
+
+// ---- one check over runs ----
+
+fn blank(results: &[&CheckResult]) -> CheckResult {
+    CheckResult {
+        check: "",
+        phase: Phase::BeforeEnabling,
+        verdict: None,
+        observed: String::new(),
+        limit: results.last().map(|r| r.limit.clone()).unwrap_or_default(),
+        evidence: String::new(),
+        confidence: String::new(),
+        rule: String::new(),
+        note: String::new(),
+        waived: results.iter().map(|r| r.waived).sum(),
+        first: results.iter().filter_map(|r| r.first).min(),
+        last: results.iter().filter_map(|r| r.last).max(),
+        sessions: 0,
+    }
+}
+
+fn not_asked(results: &[&CheckResult]) -> CheckResult {
+    CheckResult { waived: 0, first: None, last: None, ..blank(results) }
+}
+
+fn judged(results: &[&CheckResult], judged: Judged) -> CheckResult {
+    CheckResult {
+        verdict: Some(judged.verdict),
+        observed: judged.observed,
+        evidence: judged.evidence,
+        confidence: judged.confidence,
+        note: judged.note,
+        first: judged.first.or_else(|| results.iter().filter_map(|r| r.first).min()),
+        last: judged.last.or_else(|| results.iter().filter_map(|r| r.last).max()),
+        ..blank(results)
+    }
+}
+
+/// Logs over the sessions of all runs: each run that covered one has to have read them, and clean.
+fn logs(parts: &[(bool, FeatureOutcome)], results: &[&CheckResult], lacking: &str) -> CheckResult {
+    let merged = of_results(results);
+    if merged.verdict == Some(Verdict::Fail) || merged.note == NOT_JUDGED {
+        return merged;
+    }
+    let covers = |f: &&FeatureOutcome| f.sessions.iter().any(|s| s.is_full(f.required));
+    // What a run by itself lacks of sessions it does not lack here.
+    let unread = parts.iter().map(|(_, f)| f).filter(covers).find_map(|f| {
+        let alone = sessions_covered::lacking(&f.sessions, f.required);
+        let told = f.checks.iter().find(|c| c.check == logs_clean::BEFORE_DELETING.name)?;
+        let clean = told.verdict == Some(Verdict::Pass) || (told.verdict.is_some() && told.note == alone);
+        (!clean).then(|| if told.verdict.is_none() { NOT_JUDGED.to_string() } else { told.note.clone() })
+    });
+    let note = [unread.as_deref().unwrap_or_default(), lacking];
+    let note: Vec<&str> = note.into_iter().filter(|words| !words.is_empty()).collect();
+    let verdict = if note.is_empty() { Verdict::Pass } else { Verdict::Inconclusive };
+    CheckResult { verdict: Some(verdict), note: note.join("; "), ..merged }
+}
+
+/// The worst that counts: any FAIL, else any PASS, else what is lacking everywhere.
+fn of_results(results: &[&CheckResult]) -> CheckResult {
+    let asked: Vec<&CheckResult> = results.iter().copied().filter(|r| r.verdict.is_some()).collect();
+    let of = |verdict| asked.iter().copied().filter(move |r| r.verdict == Some(verdict));
+    let telling =
+        of(Verdict::Fail).next().or_else(|| of(Verdict::Pass).next_back()).or(asked.last().copied());
+    let Some(telling) = telling else {
+        return CheckResult {
+            verdict: Some(Verdict::Inconclusive),
+            observed: "nothing".into(),
+            evidence: "0 runs".into(),
+            note: NOT_JUDGED.into(),
+            ..blank(results)
+        };
+    };
+    if asked.len() == 1 {
+        return CheckResult { rule: String::new(), ..telling.clone() };
+    }
+    let count = |verdict, word: &str| match of(verdict).count() {
+        0 => String::new(),
+        n => format!("{n} {word}"),
+    };
+    let counts = [
+        count(Verdict::Fail, "fail"),
+        count(Verdict::Inconclusive, "inconclusive"),
+        count(Verdict::Pass, "pass"),
+    ];
+    let counts = counts.into_iter().filter(|c| !c.is_empty()).collect::<Vec<_>>().join(", ");
+    let when = telling.first.map(|t| format!(" ({t})")).unwrap_or_default();
+    CheckResult {
+        verdict: telling.verdict,
+        observed: format!("{}{when}", telling.observed),
+        evidence: format!("{} runs: {counts}; {}", asked.len(), telling.evidence),
+        confidence: telling.confidence.clone(),
+        note: telling.note.clone(),
+        ..blank(results)
+    }
+}
+
+// ---- counts ----
+
+fn by_class<'c>(lists: impl Iterator<Item = &'c [(Class, u64)]>) -> Vec<(Class, u64)> {
+    let mut all: BTreeMap<Class, u64> = BTreeMap::new();
+    for (class, count) in lists.flatten() {
+        *all.entry(*class).or_default() += count;
+    }
+    all.into_iter().collect()
+}
+
+/// Counts add up. Of distributions, which do not, the worse one stands.
+fn plus(a: Measures, b: &Measures) -> Measures {
+    let strays = |drift: Option<f64>| drift.map_or(-1.0, f64::abs);
+    let worse = if strays(b.drift) > strays(a.drift) { b } else { &a };
+    let (period_ws, period_rest, drift) = (worse.period_ws, worse.period_rest, worse.drift);
+    let gain = match (a.freshness_gain.count, b.freshness_gain.count) {
+        (0, _) => b,
+        (_, 0) => &a,
+        _ if b.freshness_gain.p50 < a.freshness_gain.p50 => b,
+        _ => &a,
+    };
+    let (freshness_gain, freshness_median) = (gain.freshness_gain, gain.freshness_median);
+    let mut fields: Vec<FieldMeasure> = a.fields.clone();
+    for more in &b.fields {
+        match fields.iter_mut().find(|known| known.field == more.field) {
+            Some(known) => {
+                known.compared += more.compared;
+                known.differed += more.differed;
+            }
+            None => fields.push(more.clone()),
+        }
+    }
+    Measures {
+        // The same streams in each run: the most that one of them saw.
+        streams: a.streams.max(b.streams),
+        streams_rest: a.streams_rest.max(b.streams_rest),
+        streams_ws: a.streams_ws.max(b.streams_ws),
+        rest_polls: a.rest_polls + b.rest_polls,
+        rest_errors: a.rest_errors + b.rest_errors,
+        rest_skipped: a.rest_skipped + b.rest_skipped,
+        rest_bytes: a.rest_bytes + b.rest_bytes,
+        rest_records: a.rest_records + b.rest_records,
+        rest_versions: a.rest_versions + b.rest_versions,
+        ws_messages: a.ws_messages + b.ws_messages,
+        ws_bytes: a.ws_bytes + b.ws_bytes,
+        ws_records: a.ws_records + b.ws_records,
+        ticks: a.ticks + b.ticks,
+        pairs: a.pairs + b.pairs,
+        matched: a.matched + b.matched,
+        matched_current: a.matched_current + b.matched_current,
+        matched_previous: a.matched_previous + b.matched_previous,
+        matched_next: a.matched_next + b.matched_next,
+        mismatched_pairs: a.mismatched_pairs + b.mismatched_pairs,
+        unjudged_head: a.unjudged_head + b.unjudged_head,
+        unjudged_tail: a.unjudged_tail + b.unjudged_tail,
+        unfinished: a.unfinished + b.unfinished,
+        sparse: a.sparse + b.sparse,
+        revisions: a.revisions + b.revisions,
+        missed_ticks: a.missed_ticks + b.missed_ticks,
+        period_ws,
+        period_rest,
+        drift,
+        jitter: wider(a.jitter, b.jitter),
+        freshness_gain,
+        freshness_median,
+        delay: wider(a.delay, b.delay),
+        episodes: a.episodes + b.episodes,
+        market_time: a.market_time + b.market_time,
+        connected_time: a.connected_time + b.connected_time,
+        findings: by_class([a.findings.as_slice(), &b.findings].into_iter()),
+        waived: by_class([a.waived.as_slice(), &b.waived].into_iter()),
+        fields,
+    }
+}
+
+fn wider(a: Quantiles, b: Quantiles) -> Quantiles {
+    let worse = if b.p95 > a.p95 { b } else { a };
+    Quantiles { count: a.count + b.count, ..worse }
+}
+
+fn connection(runs: &[&Outcome]) -> ConnectionOutcome {
+    runs.iter().map(|run| &run.connection).fold(ConnectionOutcome::default(), |a, b| ConnectionOutcome {
+        opens: a.opens + b.opens,
+        closes: a.closes + b.closes,
+        errors: a.errors + b.errors,
+        frames: a.frames + b.frames,
+        bytes: a.bytes + b.bytes,
+        ignored_frames: a.ignored_frames + b.ignored_frames,
+        unknown_frames: a.unknown_frames + b.unknown_frames,
+        malformed_frames: a.malformed_frames + b.malformed_frames,
+        open_time: a.open_time + b.open_time,
+        rtt: wider(a.rtt, b.rtt),
+        self_stalls: a.self_stalls + b.self_stalls,
+        self_stalled: a.self_stalled + b.self_stalled,
+    })
+}
+
+fn waivers(runs: &[&Outcome]) -> Vec<WaiverOutcome> {
+    let mut all: Vec<WaiverOutcome> = Vec::new();
+    for waiver in runs.iter().flat_map(|run| &run.waivers) {
+        let same = |known: &&mut WaiverOutcome| {
+            (&known.feature, &known.class, &known.field) == (&waiver.feature, &waiver.class, &waiver.field)
+                && known.until == waiver.until
+        };
+        match all.iter_mut().find(same) {
+            Some(known) => {
+                known.hits += waiver.hits;
+                known.expired |= waiver.expired;
+            }
+            None => all.push(waiver.clone()),
+        }
+    }
+    all
+}
+
+/// What changed from run to run, and what each remarked.
+fn notes(runs: &[&Outcome], given: usize) -> Vec<String> {
+    let mut notes = Vec::new();
+    if given > runs.len() {
+        notes.push(format!("{} given more than once, counted once", given - runs.len()));
+    }
+    for pair in runs.windows(2) {
+        let since = pair[1].first.map(|t| format!(" from {t} on")).unwrap_or_default();
+        let short = |sha: &str| sha.chars().take(8).collect::<String>();
+        if pair[0].contract_sha256 != pair[1].contract_sha256 {
+            let (a, b) = (short(&pair[0].contract_sha256), short(&pair[1].contract_sha256));
+            notes.push(format!("another contract{since}: {b}, before it {a}"));
+        }
+        if pair[0].feeds != pair[1].feeds {
+            notes.push(format!("other feeds{since}"));
+        }
+        if pair[0].tool != pair[1].tool {
+            notes.push(format!("another tool{since}: {}, before it {}", pair[1].tool, pair[0].tool));
+        }
+    }
+    for note in runs.iter().flat_map(|run| &run.notes) {
+        if !notes.contains(note) {
+            notes.push(note.clone());
+        }
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests;
