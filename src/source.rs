@@ -4,8 +4,8 @@
 //! which an observation reaches the capture and the judge; each source has a file of its own and
 //! reaches the sequencer over one bounded queue. Must not: conclude anything from what came in.
 
-pub mod ahead;
 mod access_log;
+pub mod ahead;
 mod backend;
 mod body;
 pub mod clock;

@@ -38,7 +38,8 @@ impl Histogram {
 
     fn add_many(&mut self, bin: i64, count: u64) {
         self.count += count;
-        if !self.add_to_row(bin, count) && !(self.widen(bin) && self.add_to_row(bin, count)) {
+        let counted = self.add_to_row(bin, count) || (self.widen(bin) && self.add_to_row(bin, count));
+        if !counted {
             match self.aside.binary_search_by_key(&bin, |b| b.0) {
                 Ok(i) => self.aside[i].1 += count,
                 Err(i) => self.aside.insert(i, (bin, count)),
