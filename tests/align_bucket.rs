@@ -122,6 +122,30 @@ fn a_bar_that_never_came_is_missing_and_a_gap() {
     assert_eq!(told.verdict("values-match"), Verdict::Pass);
 }
 
+/// REST alone, from the third second on: the minute `first` until the minute `then` begins.
+fn silent_since(first: u32, then: u32) -> Script {
+    let mut script = Script::new(&bars());
+    script.open(120.0);
+    for second in 123..420 {
+        let newest = if second / 60 >= then { then } else { first };
+        let t = f64::from(second) + 0.3;
+        script.rest(t, t + 0.05, "bars", rest(&[closed(newest)]));
+    }
+    script.end(420.0);
+    script
+}
+
+#[test]
+fn the_newest_bar_of_a_first_response_is_missing_unless_it_was_over_by_then() {
+    // Minute 2 forms at 123 s: it should have come.
+    let told = silent_since(2, 3).run();
+    assert_eq!(told.count(Class::MissingOnWs), 1);
+    // Minute 0 was over at 60 s, before anybody listened; the symbol trades again in minute 4.
+    let told = silent_since(0, 4).run();
+    assert_eq!(told.lines(), Vec::<String>::new());
+    assert!(told.outcome.features[0].measures.unjudged_head >= 1);
+}
+
 #[test]
 fn a_missing_bar_that_comes_is_late_and_stands() {
     let mut script = feed(&bars(), 12, |m| (m != 7).then(|| closed(m)), closed);

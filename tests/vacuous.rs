@@ -93,6 +93,9 @@ fn changed(change: impl Fn(&mut Event<'static>)) -> Vec<Observation<'static>> {
     seen
 }
 
+/// A name, a contract, what was seen, and the checks that may pass all the same.
+type Case = (&'static str, Arc<Contract>, Vec<Observation<'static>>, &'static [&'static str]);
+
 #[test]
 fn a_run_that_saw_too_little_never_passes() {
     let is_message = |event: &Event<'_>| matches!(event, Event::Ws { .. });
@@ -131,7 +134,7 @@ fn a_run_that_saw_too_little_never_passes() {
         seen.insert(place, open);
         seen
     };
-    let cases: Vec<(&str, Arc<Contract>, Vec<Observation<'static>>, &[&str])> = vec![
+    let cases: Vec<Case> = vec![
         ("nothing amiss", own(), session(0.0), &BEFORE),
         ("no messages", own(), only(|e| !is_message(e)), &OPEN),
         ("no REST", own(), only(|e| !is_answer(e)), &["required-fields", "no-drops"]),

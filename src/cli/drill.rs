@@ -49,7 +49,7 @@ pub struct Arguments {
     /// Try only this class of findings, e.g. value_mismatch (repeatable)
     #[arg(long = "class", value_name = "CLASS", value_parser = class)]
     classes: Vec<Class>,
-    /// Where each feature's slice of the recording begins; by default where its market is first open
+    /// Where each feature's slice begins; by default where its market is first open
     #[arg(long, value_name = "TIME", value_parser = instant)]
     from: Option<Timestamp>,
     /// How long that slice lasts

@@ -56,8 +56,7 @@ pub struct Arguments {
     /// Threads to work with; how many changes nothing in the reports [default: as many as help]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
-    /// Hold the findings against this ledger of what was really wrong (as simulate --truth writes it): what
-    /// was missed and what was invented is printed beside the verdict, which decides the exit code as ever
+    /// Score the findings against this ledger of what was really wrong
     #[arg(long, value_name = "LEDGER")]
     truth: Option<PathBuf>,
     #[command(flatten)]

@@ -38,8 +38,7 @@ pub struct Arguments {
     /// How long it lasts, in the world's time
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, default_value = "10m")]
     duration: Span,
-    /// Exactly this trading session, such as XNYS:2025-12-19: its hours, its market's states, and its
-    /// calendar in the built-in contract
+    /// Exactly this trading session, such as XNYS:2025-12-19, by its calendar
     #[arg(long, value_name = "CALENDAR:DATE", conflicts_with_all = ["from", "duration"])]
     session: Option<String>,
     #[command(flatten)]

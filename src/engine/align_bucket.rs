@@ -35,8 +35,9 @@ struct Bucket {
     rest: Option<Snapshot>,
     /// The poll that first showed it: sent, received; and when the poll before was sent.
     first_shown: Option<Shown>,
-    /// When REST first showed a later bucket.
+    /// When REST first showed a later bucket, and the newest that it then showed.
     passed: Option<Timestamp>,
+    passed_by: Option<Timestamp>,
     ws: Option<Content>,
     ws_first: Option<Timestamp>,
     ws_last: Option<(Timestamp, u32)>,
@@ -80,6 +81,7 @@ impl BucketState {
                 rest: None,
                 first_shown: None,
                 passed: None,
+                passed_by: None,
                 ws: None,
                 ws_first: None,
                 ws_last: None,
@@ -183,6 +185,7 @@ impl BucketState {
         let first = self.buckets.iter().take(end).rposition(|b| b.passed.is_some()).map_or(0, |i| i + 1);
         for bucket in self.buckets.range_mut(first..end) {
             bucket.passed = Some(poll.received);
+            bucket.passed_by = Some(newest);
             cx.deadlines.push(
                 poll.received + cx.pace.settle,
                 cx.index,
@@ -433,8 +436,9 @@ impl Bucket {
         let listening = cx.link.first_open().map(|open| open + cx.settle());
         let heard_all = listening.is_some_and(|from| shown.sent > from);
         // What a stream's first answer lists besides its newest may be history.
-        let history =
-            first_answer.is_some_and(|(first, newest)| first == shown.received && self.event != newest);
+        let history = first_answer.is_some_and(|(first, newest)| {
+            first == shown.received && (self.event != newest || self.was_over(shown.sent, cx.pace.interval))
+        });
         if !heard_all || history {
             cx.counts.unjudged_head += 1;
             return;
@@ -443,6 +447,14 @@ impl Bucket {
         let from = shown.before.unwrap_or(shown.sent);
         let drop = cx.link.down_meets(from + Span(1), self.passed.unwrap_or(shown.received), cx.settle());
         cx.report_missing(label, &rest.content, Some(self.event), shown.received, drop);
+    }
+
+    /// Whether the bucket was over when REST was asked at `sent`, by REST's own times: it began to show a
+    /// later one at `passed`, so that at `sent` its clock stood no further before that one's begin than the
+    /// time between. An illiquid symbol's newest bar may have closed long before anybody listened.
+    fn was_over(&self, sent: Timestamp, interval: Span) -> bool {
+        let (Some(passed), Some(later)) = (self.passed, self.passed_by) else { return false };
+        later - (passed - sent) >= self.event + interval
     }
 
     fn tell_broken(&mut self, cx: &mut Context<'_>, label: &Arc<str>) {

@@ -13,9 +13,6 @@ const SHOWN: usize = 8;
 /// and what REST shows of them is not judged.
 const KEPT: usize = 4_096;
 
-/// Forgotten versions whose memory is kept for new ones.
-const SPARE: usize = 2;
-
 #[derive(Debug, Default)]
 pub struct TimeState {
     versions: VecDeque<Version>,
@@ -24,8 +21,6 @@ pub struct TimeState {
     /// Versions up to this event time may have been forgotten.
     forgotten: Option<Timestamp>,
     shown: VecDeque<Shown>,
-    /// Memory of forgotten versions, for the next ones.
-    spare: Vec<Content>,
     pending: Vec<Pending>,
     stale: Vec<Stale>,
     next: u64,
@@ -135,9 +130,7 @@ impl TimeState {
             cx.counts.freshness.add(pending.received - at);
             both_broken(cx, label, &mut pending.broken, &mut broken, &[], event, at);
         }
-        let mut kept = self.spare.pop().unwrap_or_default();
-        kept.clone_from(content);
-        let content = kept;
+        let content = content.clone();
         self.versions.push_back(Version { event, first: at, last: at, content, broken });
         self.forget(cx, label, at);
     }
@@ -294,9 +287,6 @@ impl TimeState {
                 self.forgotten = self.forgotten.max(Some(version.event));
                 let event = Some(version.event);
                 cx.report_broken(label, Side::Ws, &mut version.broken, &[], event, version.first);
-                if self.spare.len() < SPARE {
-                    self.spare.push(version.content);
-                }
             }
         }
     }

@@ -1,13 +1,19 @@
-//! One record as it is kept: its text and where its columns stand in it. Compact, reused.
+//! One record as it is kept: its text and where its columns stand in it. Read once, then shared: whoever keeps
+//! a record keeps the same memory.
 
 use super::extract::Extraction;
 use super::plan::{Column, ColumnSource, SidePlan};
 use crate::model::json::{Kind, Slot};
 use std::borrow::Cow;
+use std::ops::Deref;
+use std::sync::Arc;
 
-/// A record cut out of a body, with what came from outside it appended.
+/// A record cut out of a body, with what came from outside it appended. Cloning it copies nothing.
+#[derive(Debug, Default, Clone)]
+pub struct Content(Arc<Record>);
+
 #[derive(Debug, Default)]
-pub struct Content {
+pub struct Record {
     text: String,
     /// The columns, then the rows' columns row by row.
     slots: Vec<Slot>,
@@ -17,27 +23,41 @@ pub struct Content {
     pub rows_kind: Kind,
 }
 
-impl Clone for Content {
-    fn clone(&self) -> Content {
-        let mut copy = Content::default();
-        copy.clone_from(self);
-        copy
-    }
-
-    /// Copies into the memory that is there already: streams do this with every message.
-    fn clone_from(&mut self, other: &Content) {
-        self.text.clone_from(&other.text);
-        self.slots.clone_from(&other.slots);
-        self.columns = other.columns;
-        self.row_columns = other.row_columns;
-        self.record_len = other.record_len;
-        self.rows_kind = other.rows_kind;
+impl Deref for Content {
+    type Target = Record;
+    fn deref(&self) -> &Record {
+        &self.0
     }
 }
 
 impl Content {
-    /// Takes the `index`-th record of an extraction.
+    /// Takes the `index`-th record of an extraction, into the memory that is there unless somebody keeps it.
     pub fn fill(
+        &mut self,
+        plan: &SidePlan,
+        extraction: &Extraction,
+        index: usize,
+        body: &str,
+        params: &[(String, String)],
+    ) {
+        match Arc::get_mut(&mut self.0) {
+            Some(record) => record.fill(plan, extraction, index, body, params),
+            None => {
+                let mut record = Record::default();
+                record.fill(plan, extraction, index, body, params);
+                self.0 = Arc::new(record);
+            }
+        }
+    }
+
+    /// Byte for byte the same, with what came from outside the record.
+    pub fn same_text(&self, other: &Content) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.text == other.text
+    }
+}
+
+impl Record {
+    fn fill(
         &mut self,
         plan: &SidePlan,
         extraction: &Extraction,
@@ -47,6 +67,8 @@ impl Content {
     ) {
         let record = extraction.record(index);
         self.text.clear();
+        // No more than is needed, in what may be kept for long.
+        self.text.reserve_exact(record.raw.len as usize);
         self.text.push_str(record.raw.raw(body));
         self.record_len = record.raw.len;
         self.columns = plan.columns.len() as u32;
@@ -58,6 +80,7 @@ impl Content {
             _ => Slot { start: slot.start.wrapping_sub(record.raw.start), ..*slot },
         };
         let columns = extraction.columns(record, plan);
+        self.slots.reserve_exact(columns.len() + extraction.rows(record).len());
         if plan.outside {
             for (source, slot) in plan.columns.iter().zip(columns) {
                 let slot = match source {
@@ -123,11 +146,6 @@ impl Content {
     /// The record as received.
     pub fn record(&self) -> &str {
         &self.text[..self.record_len as usize]
-    }
-
-    /// Byte for byte the same, with what came from outside the record.
-    pub fn same_text(&self, other: &Content) -> bool {
-        self.text == other.text
     }
 
     pub fn slot(&self, column: Column) -> Slot {

@@ -158,8 +158,8 @@ pub fn route(plan: &Plan, text: &str) -> Result<Routed, NotJson> {
         Kind::Absent | Kind::Null | Kind::Object | Kind::Array => Routed::NoType,
         _ => {
             let kind = slot.scalar(text);
-            match plan.route.get(kind.as_ref()) {
-                Some(Route::Features(group)) => return Ok(Routed::Features(*group)),
+            match plan.route(&kind) {
+                Some(Route::Features(group)) => return Ok(Routed::Features(group)),
                 Some(Route::Ignored) => Routed::Ignored,
                 None => Routed::Unknown(kind.into_owned()),
             }
@@ -502,5 +502,66 @@ impl Walk<'_> {
             record.rows.1 = rows;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{BUILTIN, parse};
+    use proptest::prelude::*;
+
+    const MEMBERS: [&str; 7] = [
+        r#""account_id":7"#,
+        r#""timestamp":"2025-12-19T14:30:00Z""#,
+        r#""note":{"a":[1]}"#,
+        r#""c\u0061sh":3"#,
+        r#""cash":12.50"#,
+        r#""buying_power":-0.1e1"#,
+        r#""account_number":"DU1""#,
+    ];
+
+    /// A message of records whose members stand in the given orders, with white space or without.
+    fn message(orders: &[Vec<usize>], gap: &str) -> String {
+        let record = |order: &Vec<usize>| {
+            let members: Vec<&str> = order.iter().map(|&member| MEMBERS[member]).collect();
+            format!("{{{}}}", members.join(&format!(",{gap}")))
+        };
+        let records: Vec<String> = orders.iter().map(record).collect();
+        format!(r#"{{"type":"account_balance",{gap}"data":[{}]}}"#, records.join(","))
+    }
+
+    /// All that is found of one body, whatever stands before it in the extraction.
+    fn found(plan: &Plan, text: &str, out: &mut Extraction) -> String {
+        let event =
+            Event::Ws { conn: 0, bytes: 0, payload: Payload::Json { text: text.into(), binary: false } };
+        let reading = read(plan, &event, out).unwrap();
+        let side = &plan.features[0].ws;
+        let records = reading.body.records.clone().map(|index| {
+            let record = out.record(index);
+            let columns =
+                out.columns(record, side).iter().map(|slot| (slot.kind, slot.raw(text).to_string()));
+            (record.raw, columns.collect::<Vec<_>>(), out.unknown(record).to_vec())
+        });
+        format!("{:?} {:?} {:?}", reading.routed, records.collect::<Vec<_>>(), reading.body.fault)
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_read_before_changes_nothing(
+            bodies in prop::collection::vec(
+                (prop::collection::vec(prop::collection::vec(0..MEMBERS.len(), 0..9), 0..4), " {0,2}"),
+                1..6,
+            ),
+        ) {
+            let contract = parse("built-in", BUILTIN, &|_| None, false).unwrap();
+            let plan = Plan::compile(&contract);
+            let mut shared = Extraction::default();
+            for (orders, gap) in &bodies {
+                let text = message(orders, gap);
+                let alone = found(&plan, &text, &mut Extraction::default());
+                prop_assert_eq!(found(&plan, &text, &mut shared), alone, "{}", text);
+            }
+        }
     }
 }

@@ -3,7 +3,6 @@
 
 use crate::contract::{Contract, Feature, Field, Pointer, Source};
 use crate::model::json::MemberName;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Columns of a record follow the contract's fields, columns of a row its row fields.
@@ -14,7 +13,8 @@ pub type Column = usize;
 pub struct Plan {
     pub features: Vec<FeaturePlan>,
     pub type_at: Vec<String>,
-    pub route: BTreeMap<String, Route>,
+    /// Message types, a few.
+    route: Vec<(String, Route)>,
     /// Names of the features, in the contract's order.
     names: Vec<Arc<str>>,
     /// Indexes into `features` of those that read one message type.
@@ -98,17 +98,22 @@ pub enum Role {
 impl Plan {
     pub fn compile(contract: &Contract) -> Plan {
         let type_at = contract.ws.type_at.0.clone();
-        let mut route = BTreeMap::new();
+        let mut route: Vec<(String, Route)> = Vec::new();
         let mut groups: Vec<Vec<usize>> = Vec::new();
         for kind in &contract.ws.ignore_types {
-            route.insert(kind.clone(), Route::Ignored);
+            route.push((kind.clone(), Route::Ignored));
         }
         for (i, feature) in contract.features.iter().enumerate() {
-            match route.get(&feature.ws.kind) {
-                Some(Route::Features(group)) => groups[*group].push(i),
-                // A declared feature wins over an ignored type of the same name.
-                _ => {
-                    route.insert(feature.ws.kind.clone(), Route::Features(groups.len()));
+            let declared = route.iter().find_map(|(kind, route)| match route {
+                Route::Features(group) if *kind == feature.ws.kind => Some(*group),
+                _ => None,
+            });
+            match declared {
+                Some(group) => groups[group].push(i),
+                None => {
+                    // A declared feature wins over an ignored type of the same name.
+                    route.retain(|(kind, _)| *kind != feature.ws.kind);
+                    route.push((feature.ws.kind.clone(), Route::Features(groups.len())));
                     groups.push(vec![i]);
                 }
             }
@@ -121,6 +126,11 @@ impl Plan {
         }
         let names = contract.features.iter().map(|f| f.name.clone()).collect();
         Plan { features, type_at, route, names, groups }
+    }
+
+    /// What a message type leads to, where it is known.
+    pub fn route(&self, kind: &str) -> Option<Route> {
+        self.route.iter().find(|(known, _)| known == kind).map(|(_, route)| *route)
     }
 
     /// The features of a group: indexes into `features`.

@@ -22,6 +22,11 @@ impl Timestamp {
     /// has no offset, names a day or time that does not exist, or has over nine fraction digits
     /// that are not zero. A space or `t` in place of `T` is accepted; a leap second is not.
     pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+        if let Some((at, length)) = parse_canonical(text.as_bytes())
+            && length == text.len()
+        {
+            return Some(at);
+        }
         match parse_civil(text)? {
             (nanos, Some(offset_s)) => {
                 Some(Timestamp(nanos.checked_sub(i64::from(offset_s) * 1_000_000_000)?))
@@ -129,6 +134,57 @@ pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
     let day = (doy - (153 * mp + 2) / 5 + 1) as u32;
     let month = if mp < 10 { mp + 3 } else { mp - 9 } as u32;
     (yoe + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// Reads `2025-12-19T14:30:00[.fraction]Z`, as instants are written here, and its length. Other forms are not
+/// this function's: `None` says nothing about them.
+pub(crate) fn parse_canonical(bytes: &[u8]) -> Option<(Timestamp, usize)> {
+    let head: &[u8; 19] = bytes.first_chunk()?;
+    let is_shaped =
+        head[4] == b'-' && head[7] == b'-' && head[10] == b'T' && head[13] == b':' && head[16] == b':';
+    // Each digit's value; what is no digit makes `all` large.
+    let mut all = 0;
+    let mut two = |tens: usize| {
+        let (x, y) = (head[tens].wrapping_sub(b'0'), head[tens + 1].wrapping_sub(b'0'));
+        all |= (u8::from(x > 9)) | (u8::from(y > 9));
+        u32::from(x) * 10 + u32::from(y)
+    };
+    let year = two(0) * 100 + two(2);
+    let (month, day, hour, minute, second) = (two(5), two(8), two(11), two(14), two(17));
+    // The last days of a month are left to the thorough parser, which knows their number.
+    let is_in_range = month.wrapping_sub(1) < 12 && day.wrapping_sub(1) < 28;
+    if !is_shaped || all != 0 || !is_in_range || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let (nanos, digits) = canonical_fraction(&bytes[19..])?;
+    let end = 19 + if digits == 0 { 0 } else { digits + 1 };
+    if bytes.get(end) != Some(&b'Z') {
+        return None;
+    }
+    let days = days_from_civil(i64::from(year), month, day);
+    let seconds = days * 86_400 + i64::from(hour * 3_600 + minute * 60 + second);
+    // Years that nanoseconds cannot count are the thorough parser's to refuse.
+    let at = seconds.checked_mul(1_000_000_000)?.checked_add(i64::from(nanos))?;
+    Some((Timestamp(at), end + 1))
+}
+
+/// The nanoseconds of `.123` and how many digits there are; no point, no digits. Up to nine.
+fn canonical_fraction(bytes: &[u8]) -> Option<(u32, usize)> {
+    const SCALE: [u32; 10] =
+        [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
+    if bytes.first() != Some(&b'.') {
+        return Some((0, 0));
+    }
+    let mut value = 0_u32;
+    let mut digits = 0;
+    while let Some(digit) = bytes.get(digits + 1).map(|byte| byte.wrapping_sub(b'0')).filter(|d| *d < 10) {
+        if digits == 9 {
+            return None;
+        }
+        value = value * 10 + u32::from(digit);
+        digits += 1;
+    }
+    (digits > 0).then(|| (value * SCALE[digits], digits))
 }
 
 /// Reads a civil date-time: nanoseconds as if UTC, and the offset in seconds where one is given.

@@ -132,7 +132,8 @@ impl<R: Read> Shared<'_, R> {
         queue.ready.insert(number, batch);
     }
 
-    /// Folds batch after batch; where the next one is not ready, helps reading.
+    /// Folds batch after batch; where the next one is not ready, helps reading. Where enough is ready behind
+    /// it, it is under way.
     fn fold<E>(&self, mut fold: impl FnMut(&mut Batch) -> Result<(), E>) -> Result<(), E> {
         let mut next = 0;
         loop {
@@ -146,7 +147,7 @@ impl<R: Read> Shared<'_, R> {
                 if batch.block.bytes() <= KEPT_BYTES {
                     self.queue().spare.push(batch);
                 }
-            } else if !queue.exhausted {
+            } else if !queue.exhausted && queue.bytes < AHEAD_BYTES {
                 self.read_one(queue);
             } else if queue.under_way > 0 {
                 drop(self.wait(queue));

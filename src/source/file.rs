@@ -13,8 +13,8 @@ const ZSTD_LEVEL: i32 = 1;
 /// The first bytes of a zstd frame (RFC 8878).
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// Read at once: large enough that a fast disk is not the limit.
-const READ_BYTES: usize = 256 * 1024;
+/// Read at once by those who read little at a time; who reads as much at once is not copied for.
+const READ_BYTES: usize = 64 * 1024;
 
 /// Where a capture is written to.
 pub trait CaptureSink: Write + Send {
@@ -103,11 +103,11 @@ fn open_file(path: &Path) -> io::Result<File> {
 }
 
 fn uncompressed(input: impl Read + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
-    let mut input = BufReader::with_capacity(READ_BYTES, input);
     let mut first = Vec::with_capacity(ZSTD_MAGIC.len());
+    let mut input = input;
     input.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut first)?;
     let is_zstd = first == ZSTD_MAGIC;
-    let whole = io::Cursor::new(first).chain(input);
+    let whole = BufReader::with_capacity(READ_BYTES, io::Cursor::new(first).chain(input));
     if !is_zstd {
         return Ok(Box::new(whole));
     }

@@ -3,11 +3,19 @@
 use crate::model::Span;
 use crate::model::outcome::Quantiles;
 
-/// Bins of one fixed width, kept sorted; few are in use because what is measured is narrow.
+/// Bins in a row, at most, before values farther out are counted aside.
+const ROW: usize = 512;
+
+/// Bins of one fixed width. What is measured is narrow, so most bins stand in a row, small and close together:
+/// each stream has one of these.
 #[derive(Debug, Clone)]
 pub struct Histogram {
     width: i64,
-    bins: Vec<(i64, u64)>,
+    /// Counts of the bins `first`, `first + 1`, …
+    row: Vec<u32>,
+    first: i64,
+    /// Sorted by bin: values that lie too far out for the row, and counts that are too great for it.
+    aside: Vec<(i64, u64)>,
     count: u64,
     max: i64,
 }
@@ -15,7 +23,8 @@ pub struct Histogram {
 impl Histogram {
     /// `width` is the resolution.
     pub fn new(width: Span) -> Histogram {
-        Histogram { width: width.0.max(1), bins: Vec::new(), count: 0, max: i64::MIN }
+        let width = width.0.max(1);
+        Histogram { width, row: Vec::new(), first: 0, aside: Vec::new(), count: 0, max: i64::MIN }
     }
 
     pub fn add(&mut self, value: Span) {
@@ -29,18 +38,55 @@ impl Histogram {
 
     fn add_many(&mut self, bin: i64, count: u64) {
         self.count += count;
-        // Where most bins are in use, a bin stands as far from the first as its number does.
-        let guess = self.bins.first().and_then(|(first, _)| usize::try_from(bin - first).ok());
-        if let Some((found, n)) = guess.and_then(|i| self.bins.get_mut(i))
-            && *found == bin
-        {
-            *n += count;
-            return;
+        let counted = self.add_to_row(bin, count) || (self.widen(bin) && self.add_to_row(bin, count));
+        if !counted {
+            match self.aside.binary_search_by_key(&bin, |b| b.0) {
+                Ok(i) => self.aside[i].1 += count,
+                Err(i) => self.aside.insert(i, (bin, count)),
+            }
         }
-        match self.bins.binary_search_by_key(&bin, |b| b.0) {
-            Ok(i) => self.bins[i].1 += count,
-            Err(i) => self.bins.insert(i, (bin, count)),
+    }
+
+    /// Whether the bin stands in the row, and its count fits.
+    fn add_to_row(&mut self, bin: i64, count: u64) -> bool {
+        let place = usize::try_from(bin.wrapping_sub(self.first)).ok().filter(|_| bin >= self.first);
+        let Some(known) = place.and_then(|place| self.row.get_mut(place)) else { return false };
+        match u32::try_from(count).ok().and_then(|count| known.checked_add(count)) {
+            Some(sum) => *known = sum,
+            None => return false,
         }
+        true
+    }
+
+    /// Makes the row reach to this bin, unless that is too far.
+    fn widen(&mut self, bin: i64) -> bool {
+        if self.row.is_empty() {
+            self.first = bin;
+        }
+        let from = self.first.min(bin);
+        let until = (i128::from(self.first) + self.row.len() as i128).max(i128::from(bin) + 1);
+        let length = (until - i128::from(from)) as u128;
+        if length > ROW as u128 {
+            return false;
+        }
+        self.row.splice(..0, std::iter::repeat_n(0, (self.first - from) as usize));
+        self.row.resize(length as usize, 0);
+        self.first = from;
+        true
+    }
+
+    /// Bins in use with their counts, ascending.
+    fn bins(&self) -> Vec<(i64, u64)> {
+        let row = self.row.iter().zip(self.first..).filter(|(n, _)| **n > 0);
+        let mut bins: Vec<(i64, u64)> = row.map(|(n, bin)| (bin, u64::from(*n))).collect();
+        bins.extend_from_slice(&self.aside);
+        bins.sort_unstable_by_key(|b| b.0);
+        bins.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            kept.1 += if same { later.1 } else { 0 };
+            same
+        });
+        bins
     }
 
     pub fn count(&self) -> u64 {
@@ -49,7 +95,8 @@ impl Histogram {
 
     /// Values (bin centres) with their counts, ascending.
     pub fn values(&self) -> impl Iterator<Item = (Span, u64)> + '_ {
-        self.bins.iter().map(|&(bin, count)| (Span(bin * self.width + self.width / 2), count))
+        let centre = |bin: i64| Span(bin.saturating_mul(self.width).saturating_add(self.width / 2));
+        self.bins().into_iter().map(move |(bin, count)| (centre(bin), count))
     }
 
     /// Adds another histogram of any width.
@@ -65,10 +112,11 @@ impl Histogram {
         if self.count == 0 {
             return Quantiles::default();
         }
+        let bins = self.bins();
         let at = |q: f64| {
             let rank = ((q * self.count as f64).ceil() as u64).clamp(1, self.count);
             let mut seen = 0;
-            let bin = self.bins.iter().find(|(_, n)| {
+            let bin = bins.iter().find(|(_, n)| {
                 seen += n;
                 seen >= rank
             });
@@ -81,6 +129,28 @@ impl Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn every_value_is_counted_wherever_it_lies(
+            values in prop::collection::vec(
+                (prop_oneof![-300_i64..300, -5_000_i64..5_000, any::<i64>()], prop_oneof![1_u64..4, Just(u64::from(u32::MAX))]),
+                0..80,
+            ),
+        ) {
+            let mut expected: BTreeMap<i64, u64> = BTreeMap::new();
+            let mut histogram = Histogram::new(Span(1));
+            for (value, count) in &values {
+                *expected.entry(*value).or_default() += count;
+                histogram.add_times(Span(*value), *count);
+            }
+            let found: Vec<(i64, u64)> = histogram.values().map(|(span, count)| (span.0, count)).collect();
+            prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(histogram.count(), values.iter().map(|v| v.1).sum::<u64>());
+        }
+    }
 
     #[test]
     fn quantiles_are_nearest_rank() {

@@ -5,7 +5,7 @@
 //! reader can look at a line, go on reading, or hand the observation out.
 
 use crate::model::json::is_json;
-use crate::model::time::days_from_civil;
+use crate::model::time::parse_canonical;
 use crate::model::{Event, Observation, Payload, Timestamp};
 use std::borrow::Cow;
 
@@ -213,58 +213,9 @@ impl<'a> Cursor<'a> {
 }
 
 /// `"2025-12-19T14:30:00[.fraction]Z"` with its quotes, as `encode` writes it, and its length.
-/// Other forms of an instant are not this function's: `None` says nothing about them.
 fn canonical_instant(bytes: &[u8]) -> Option<(Timestamp, usize)> {
-    let head: &[u8; 20] = bytes.first_chunk()?;
-    let is_shaped = head[0] == b'"'
-        && head[5] == b'-'
-        && head[8] == b'-'
-        && head[11] == b'T'
-        && head[14] == b':'
-        && head[17] == b':';
-    // Each digit's value; what is no digit makes `all` large.
-    let mut all = 0;
-    let mut two = |tens: usize| {
-        let (x, y) = (head[tens].wrapping_sub(b'0'), head[tens + 1].wrapping_sub(b'0'));
-        all |= (u8::from(x > 9)) | (u8::from(y > 9));
-        u32::from(x) * 10 + u32::from(y)
-    };
-    let year = two(1) * 100 + two(3);
-    let (month, day, hour, minute, second) = (two(6), two(9), two(12), two(15), two(18));
-    // The last days of a month are left to the thorough parser, which knows their number.
-    let is_in_range = month.wrapping_sub(1) < 12 && day.wrapping_sub(1) < 28;
-    if !is_shaped || all != 0 || !is_in_range || hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    let (nanos, digits) = fraction(&bytes[20..])?;
-    let end = 20 + if digits == 0 { 0 } else { digits + 1 };
-    if bytes.get(end..end + 2) != Some(b"Z\"") {
-        return None;
-    }
-    let days = days_from_civil(i64::from(year), month, day);
-    let seconds = days * 86_400 + i64::from(hour * 3_600 + minute * 60 + second);
-    // Years that nanoseconds cannot count are the thorough parser's to refuse.
-    let at = seconds.checked_mul(1_000_000_000)?.checked_add(i64::from(nanos))?;
-    Some((Timestamp(at), end + 2))
-}
-
-/// The nanoseconds of `.123` and how many digits there are; no point, no digits. Up to nine.
-fn fraction(bytes: &[u8]) -> Option<(u32, usize)> {
-    const SCALE: [u32; 10] =
-        [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
-    if bytes.first() != Some(&b'.') {
-        return Some((0, 0));
-    }
-    let mut value = 0_u32;
-    let mut digits = 0;
-    while let Some(digit) = bytes.get(digits + 1).map(|byte| byte.wrapping_sub(b'0')).filter(|d| *d < 10) {
-        if digits == 9 {
-            return None;
-        }
-        value = value * 10 + u32::from(digit);
-        digits += 1;
-    }
-    (digits > 0).then(|| (value * SCALE[digits], digits))
+    let (at, length) = parse_canonical(bytes.strip_prefix(b"\"")?)?;
+    (bytes.get(length + 1) == Some(&b'"')).then_some((at, length + 2))
 }
 
 #[cfg(test)]
