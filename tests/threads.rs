@@ -188,7 +188,7 @@ fn faulty_sessions_give_the_same_bytes() {
     assert_eq!(classes(&unlike).len(), classes(&left).len());
 }
 
-type Damage = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+type Damage<'d> = Box<dyn Fn(&[u8]) -> Vec<u8> + 'd>;
 
 #[test]
 fn damage_stops_or_is_skipped_at_the_same_line() {
@@ -196,7 +196,7 @@ fn damage_stops_or_is_skipped_at_the_same_line() {
     assert!(whole.len() > 2 * 65_536, "{} bytes are too few blocks", whole.len());
     let lines: Vec<&[u8]> = whole.split_inclusive(|b| *b == b'\n').collect();
     let body_cut = |line: &[u8]| [&line[..line.len() - 3], b"\n"].concat();
-    let damages: [(&str, Damage); 8] = [
+    let damages: [(&str, Damage<'_>); 8] = [
         ("no JSON", Box::new(|_| b"{\"kind\":\n".to_vec())),
         ("not UTF-8", Box::new(|line| [&line[..20], b"\xff\xfe", &line[20..]].concat())),
         ("a body that is no JSON", Box::new(body_cut)),

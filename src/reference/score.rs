@@ -228,7 +228,11 @@ impl<'t> Case<'t> {
     }
 
     fn explains(&self, finding: &Finding) -> bool {
-        self.rule.brings.contains(&finding.class) && self.names(finding) && self.meets(finding)
+        // A bar that was lost bears the time when REST first showed it, an interval before it was due.
+        let early = if self.entry.feature.is_empty() { self.pace.interval } else { Span::ZERO };
+        let meets = self.meets(finding)
+            || (self.entry.at - self.rule.before - early..=self.until).contains(&finding.at);
+        self.rule.brings.contains(&finding.class) && self.names(finding) && meets
     }
 
     /// An episode goes on as long as findings of it follow each other.

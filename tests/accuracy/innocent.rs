@@ -67,6 +67,12 @@ pub const STAMPS: [Stamps; 7] = [
     Stamps::Autumn,
 ];
 
+/// How far the feeds may be apart: almost a settle.
+pub const MOST_APART_MS: i64 = 1_990;
+/// And where markets open and close meanwhile: the built-in countdown is in whole seconds and has a
+/// tolerance of two, so that beyond a second a change told by the message that follows rightly differs.
+const MOST_APART_LIVE_MS: i64 = 900;
+
 impl Variety {
     pub fn of_seed(seed: u64) -> Variety {
         // Splitmix: neighbouring seeds share nothing.
@@ -81,7 +87,7 @@ impl Variety {
             seed,
             interleave_ms: (draw(1) % 400) as i64,
             clock_offset_s: (draw(2) % 181) as i64 - 90,
-            shift_ms: if coin(3) { (draw(4) % 3_981) as i64 - 1_990 } else { 0 },
+            shift_ms: if coin(3) { (draw(4) % 3_981) as i64 - MOST_APART_MS } else { 0 },
             polls_each_second: draw(5) % 4 == 0,
             forming: coin(6),
             illiquid: (draw(7) % 4) as usize,
@@ -109,7 +115,7 @@ impl Variety {
         options.network.clock_offset = Span::from_secs(self.clock_offset_s);
         options.world.forming_updates = self.forming;
         options.world.sparse = self.illiquid;
-        options.world.live_markets = self.live_markets;
+        options.world.live_markets = self.live_markets && self.shift_ms.abs() <= MOST_APART_LIVE_MS;
         options.world.rest_decimal_strings = self.rest_decimal_strings;
         if self.shift_ms.abs() > 1_200 {
             // Almost a settle apart leaves no room for anything else.

@@ -133,7 +133,10 @@ impl Rule {
         match class {
             // §5.2, §5.4: one version, one comparison. §5.3: while it stands, each poll.
             ValueMismatch | MissingRow | ExtraRow | Invariant | Revision if !arrival => pair,
-            ValueMismatch | MissingRow | ExtraRow | Invariant | Revision => episode,
+            // Where one field equals one message and the others another, it is torn.
+            ValueMismatch | MissingRow | ExtraRow | Invariant | Revision => {
+                Rule { brings: &[TornRead], ..episode }
+            }
             // "each field equals some candidate and no candidate all": one poll, told of the poll itself.
             TornRead => Rule { brings: &[ValueMismatch], ..pair },
             // A message that cannot be read is lost beside: "`gap`, `missing_on_ws` and `malformed` may
@@ -142,11 +145,8 @@ impl Rule {
             UnknownType | Duplicate => message,
             // Only `time` has an order, and only what carries an event time can be late (§6).
             OutOfOrder if align == Align::Time => message,
-            // A bar that is judged before it comes is missing as well: "the finding stands" (§5.4).
-            Late if align == Align::Bucket => {
-                Rule { brings: lost, before: pair.before, after: pair.after, ..message }
-            }
-            Late if !arrival => message,
+            // What comes after its settle is missing as well: "the finding stands" (§5.2, §5.4).
+            Late if !arrival => Rule { brings: lost, before: pair.before, after: pair.after, ..message },
             OutOfOrder | Late => Rule { shape: Shape::OutOfReach, ..message },
             // Told by the tick that comes after, or by the deadline for it; one line counts them all.
             Gap if pace.cadence == Cadence::OnChange => Rule { shape: Shape::OutOfReach, ..pair },
