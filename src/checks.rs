@@ -3,7 +3,6 @@
 
 mod conclude;
 mod interval_match;
-mod lacking;
 pub mod logs_clean;
 mod messages_seen;
 mod no_drops;
@@ -12,6 +11,7 @@ pub mod plan;
 mod required_fields;
 mod resources_flat;
 pub mod sessions_covered;
+pub mod signed_off;
 mod values_match;
 pub mod values_proven;
 mod websocket_only;
@@ -76,7 +76,7 @@ pub const CHECKS: &[Check] = &[
     sessions_covered::CHECK,
     values_proven::CHECK,
     logs_clean::BEFORE_DELETING,
-    lacking::SIGNED_OFF,
+    signed_off::CHECK,
 ];
 
 /// Findings that fail a check, in words: `3 gap, 1 frozen`; `None` where there is none.

@@ -29,8 +29,11 @@ pub mod plan;
 pub mod replay;
 pub mod serve;
 pub mod session;
+pub mod sign;
+pub mod signing_key;
 pub mod simulate;
 pub mod tap;
+pub mod verify;
 pub mod watch;
 pub mod world;
 
@@ -62,6 +65,8 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Watch(arguments) => watch::run(arguments.settings(), console),
         Command::Replay(arguments) => replay::run(arguments.settings(), console),
         Command::Gate(arguments) => gate::run(arguments.settings(), console),
+        Command::Sign(arguments) => sign::run(arguments.settings(), console),
+        Command::Verify(arguments) => verify::run(&arguments.settings(), console),
         Command::Serve(arguments) => serve::run(arguments.settings(), console),
         Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
         Command::Drill(arguments) => drill::run(arguments.settings(), console),

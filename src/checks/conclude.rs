@@ -89,6 +89,8 @@ pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
         findings_warn: ledger.by_severity[Severity::Warn as usize],
         findings_info: ledger.by_severity[Severity::Info as usize],
         waivers: ledger.waivers(engine.run.last),
+        reviewers: engine.contract().reviewers.clone(),
+        signed: Vec::new(),
         episodes: ledger.episodes(),
         samples: ledger.samples.clone(),
         notes: run_notes(engine, provenance.other_contract, provenance.damaged),

@@ -3,7 +3,10 @@
 
 use super::folder::Place;
 use super::world::WorldSettings;
-use super::{calendar, demo, drill, explain, gate, import, init, plan, replay, serve, simulate, tap, watch};
+use super::{
+    calendar, demo, drill, explain, gate, import, init, plan, replay, serve, sign, simulate, tap, verify,
+    watch,
+};
 use crate::model::{Phase, Span, Timestamp};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -39,6 +42,10 @@ pub enum Command {
     Replay(replay::Arguments),
     /// Tell from reports and captures whether a feature may pass; for CI
     Gate(gate::Arguments),
+    /// Sign evidence as a reviewer, or make the key for it
+    Sign(sign::Arguments),
+    /// Tell of each signature of the evidence whether it holds, or what changed
+    Verify(verify::Arguments),
     /// Serve the reference world: REST and WebSocket on one port, with faults on request
     Serve(serve::Arguments),
     /// Step the reference world through virtual time into a capture

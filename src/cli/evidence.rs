@@ -3,8 +3,9 @@
 
 use super::exit::WrongUse;
 use super::replay;
+use crate::evidence::sign::{GivenRun, NotASignature, Run, Signature, sha256};
 use crate::evidence::{NotOneEvidence, merge};
-use crate::model::{Outcome, Phase};
+use crate::model::{Outcome, Phase, Verdict};
 use crate::report::json;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -65,23 +66,111 @@ fn reports_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(reports)
 }
 
-#[allow(clippy::disallowed_methods, reason = "the one place where reports are read back")]
 pub fn read_report(path: &Path) -> anyhow::Result<Outcome> {
+    Ok(report_and_bytes(path)?.0)
+}
+
+#[allow(clippy::disallowed_methods, reason = "the one place where reports are read back")]
+fn report_and_bytes(path: &Path) -> anyhow::Result<(Outcome, Vec<u8>)> {
     let could_not = || format!("could not read {}", path.display());
     let text = std::fs::read(path).with_context(could_not)?;
-    json::from_json(&text).with_context(could_not)
+    Ok((json::from_json(&text).with_context(could_not)?, text))
+}
+
+/// The folder of signatures beside the reports.
+const SIGNATURES: &str = "signatures";
+
+/// Where a signature of this evidence is kept: in the first folder given, or beside the first file.
+pub fn signature_folder(paths: &[PathBuf]) -> PathBuf {
+    paths.first().map(|path| folder_of(path).join(SIGNATURES)).unwrap_or_else(|| SIGNATURES.into())
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    let folder = if path.is_dir() { Some(path) } else { path.parent() };
+    folder.filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf()
+}
+
+/// A signature file by its path, or why it is none.
+pub type SignatureFile = (String, Result<Signature, NotASignature>);
+
+/// The signatures beside the evidence, and of a run's own folder those beside the folder too.
+#[allow(clippy::disallowed_methods, reason = "the one place where signatures are read")]
+pub fn signatures(paths: &[PathBuf]) -> anyhow::Result<Vec<SignatureFile>> {
+    let mut files = Vec::new();
+    for path in paths {
+        let own = folder_of(path);
+        let above = own.join(json::FILE).exists().then(|| own.join(".."));
+        for folder in [Some(own), above].into_iter().flatten().map(|f| f.join(SIGNATURES)) {
+            let Ok(folder) = folder.canonicalize() else { continue };
+            let could_not = || format!("could not read {}", folder.display());
+            for entry in folder.read_dir().with_context(could_not)? {
+                let file = entry.with_context(could_not)?.path();
+                if file.extension().is_some_and(|extension| extension == "json") {
+                    files.push(file);
+                }
+            }
+        }
+    }
+    files.sort();
+    files.dedup();
+    let read = |file: PathBuf| {
+        let text = std::fs::read(&file).with_context(|| format!("could not read {}", file.display()))?;
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        Ok((format!("{SIGNATURES}/{name}"), Signature::from_json(&text)))
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// All runs as one outcome, and each as it can be signed.
+#[derive(Debug)]
+pub struct Gathered {
+    pub outcome: Outcome,
+    runs: Vec<(Run, Outcome)>,
+}
+
+impl Gathered {
+    /// The runs, with whether they fail a check of the feature.
+    pub fn runs(&self, feature: &str) -> Vec<GivenRun> {
+        let failed = |outcome: &Outcome| {
+            outcome.features.iter().any(|f| *f.name == *feature && f.verdict == Verdict::Fail)
+        };
+        self.runs.iter().map(|(run, o)| GivenRun { run: run.clone(), failed: failed(o) }).collect()
+    }
+}
+
+fn run_of(piece: &Piece, outcome: &Outcome, report: &[u8]) -> Run {
+    let path = match piece {
+        Piece::Report(path) if path.ends_with(json::FILE) => path.parent().unwrap_or(path),
+        piece => piece.path(),
+    };
+    Run {
+        // Folders may be moved together with their signatures.
+        name: path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+        report_sha256: sha256(report),
+        contract_sha256: outcome.contract_sha256.clone(),
+        capture_sha256: outcome.capture_sha256.clone(),
+    }
 }
 
 /// Reads each piece and counts all as one, judged in these phases.
-pub fn gather(pieces: &[Piece], contract: Option<&Path>, phases: &[Phase]) -> anyhow::Result<Outcome> {
-    let outcomes = pieces
+pub fn gather(pieces: &[Piece], contract: Option<&Path>, phases: &[Phase]) -> anyhow::Result<Gathered> {
+    let runs = pieces
         .iter()
-        .map(|piece| match piece {
-            Piece::Report(path) => read_report(path),
-            Piece::Capture(path) => replay::judge(path, contract, phases),
+        .map(|piece| {
+            let (outcome, bytes) = match piece {
+                Piece::Report(path) => report_and_bytes(path)?,
+                Piece::Capture(path) => {
+                    let outcome = replay::judge(path, contract, phases)?;
+                    let bytes = json::to_json(&outcome);
+                    (outcome, bytes)
+                }
+            };
+            Ok((run_of(piece, &outcome, &bytes), outcome))
         })
-        .collect::<anyhow::Result<Vec<Outcome>>>()?;
-    merge(&outcomes, phases).map_err(|refusal| match refusal {
+        .collect::<anyhow::Result<Vec<(Run, Outcome)>>>()?;
+    let outcomes: Vec<Outcome> = runs.iter().map(|(_, outcome)| outcome.clone()).collect();
+    let merged = merge(&outcomes, phases);
+    merged.map(|outcome| Gathered { outcome, runs }).map_err(|refusal| match refusal {
         NotOneEvidence::Nothing => WrongUse(format!("no evidence was given; {FORMS}")).into(),
         NotOneEvidence::Overlap { first, second, from, to } => WrongUse(format!(
             "{} and {} overlap from {from} to {to}: what both saw would count twice; leave one out",

@@ -6,8 +6,9 @@ use super::console::{Console, variable};
 use super::evidence::{self, Piece};
 use super::exit::{Exit, WrongUse};
 use super::folder::write_whole;
+use crate::evidence::sign::sign_off;
 use crate::model::{FeatureOutcome, Outcome, Phase, Span, Verdict};
-use crate::report::{Layout, annotations, json, junit, summary, text};
+use crate::report::{Layout, annotations, json, junit, signoff, summary, text};
 use anyhow::Context;
 use clap::Args;
 use std::io::Write;
@@ -51,6 +52,9 @@ pub struct Arguments {
     /// Write the result as Markdown
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
+    /// Write the checks as the sign-off sheet, with who signed
+    #[arg(long, value_name = "FILE")]
+    signoff: Option<PathBuf>,
     /// Annotate the GitHub job, and add to its step summary
     #[arg(long)]
     github: bool,
@@ -69,6 +73,7 @@ pub struct Settings {
     pub wait: Option<Span>,
     pub junit: Option<PathBuf>,
     pub summary: Option<PathBuf>,
+    pub signoff: Option<PathBuf>,
     pub github: bool,
     pub format: Format,
 }
@@ -83,6 +88,7 @@ impl Arguments {
             wait: self.wait,
             junit: self.junit,
             summary: self.summary,
+            signoff: self.signoff,
             github: self.github,
             format: self.format,
         }
@@ -91,9 +97,11 @@ impl Arguments {
 
 pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let outcome = patiently(&settings, console)?;
-    for (file, bytes) in
-        [(&settings.junit, junit::to_xml(&outcome)), (&settings.summary, summary::to_markdown(&outcome))]
-    {
+    for (file, bytes) in [
+        (&settings.junit, junit::to_xml(&outcome)),
+        (&settings.summary, summary::to_markdown(&outcome)),
+        (&settings.signoff, signoff::to_csv(&outcome)),
+    ] {
         if let Some(file) = file {
             write_whole(file, &bytes)?;
         }
@@ -129,8 +137,10 @@ fn patiently(settings: &Settings, console: &Console) -> anyhow::Result<Outcome> 
 fn judge(settings: &Settings) -> anyhow::Result<Outcome> {
     let pieces = evidence::find(&settings.evidence)?;
     let phases = needed(settings.phase);
-    let outcome = evidence::gather(&pieces, settings.contract.as_deref(), &phases)?;
-    narrowed(outcome, &settings.feature, &pieces)
+    let gathered = evidence::gather(&pieces, settings.contract.as_deref(), &phases)?;
+    let runs = gathered.runs(&settings.feature);
+    let outcome = narrowed(gathered.outcome, &settings.feature, &pieces)?;
+    Ok(sign_off(outcome, &settings.feature, &runs, &evidence::signatures(&settings.evidence)?))
 }
 
 /// A phase needs the phases before it.
@@ -139,7 +149,7 @@ pub fn needed(phase: Phase) -> Vec<Phase> {
 }
 
 /// The one feature alone, with what concerns it.
-fn narrowed(outcome: Outcome, feature: &str, pieces: &[Piece]) -> anyhow::Result<Outcome> {
+pub fn narrowed(outcome: Outcome, feature: &str, pieces: &[Piece]) -> anyhow::Result<Outcome> {
     let known: Vec<String> = outcome.features.iter().map(|f| f.name.to_string()).collect();
     let features: Vec<FeatureOutcome> =
         outcome.features.into_iter().filter(|f| *f.name == *feature).collect();

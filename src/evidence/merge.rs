@@ -56,6 +56,8 @@ pub fn merge(outcomes: &[Outcome], phases: &[Phase]) -> Result<Outcome, NotOneEv
         findings_warn: runs.iter().map(|run| run.findings_warn).sum(),
         findings_info: runs.iter().map(|run| run.findings_info).sum(),
         waivers: waivers(&runs),
+        reviewers: newest.reviewers.clone(),
+        signed: Vec::new(),
         episodes: runs.iter().flat_map(|run| run.episodes.iter().cloned()).take(MAX_EPISODES).collect(),
         samples: runs.iter().flat_map(|run| run.samples.iter().cloned()).take(MAX_SAMPLES).collect(),
         notes: notes(&runs, outcomes.len()),

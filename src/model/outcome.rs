@@ -328,6 +328,15 @@ pub struct WaiverOutcome {
     pub expired: bool,
 }
 
+/// A reviewer's signature that was checked and holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedBy {
+    pub feature: Arc<str>,
+    pub phase: Phase,
+    pub reviewer: String,
+    pub signed_at: Timestamp,
+}
+
 /// Everything a report may show.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
@@ -356,6 +365,10 @@ pub struct Outcome {
     pub findings_warn: u64,
     pub findings_info: u64,
     pub waivers: Vec<WaiverOutcome>,
+    /// Who has to sign, as the contract names them: `ann`, or with a key `ann ed25519:BASE64`.
+    pub reviewers: Vec<String>,
+    /// Whose signature covers this evidence; known of merged evidence alone, and of no report.
+    pub signed: Vec<SignedBy>,
     pub episodes: Vec<Episode>,
     /// The worst findings with their records: a capped sample, in the order they were found.
     pub samples: Vec<Finding>,

@@ -78,6 +78,9 @@ struct Report<'a> {
     processes: Vec<Process<'a>>,
     findings: Findings<'a>,
     waivers: Vec<Waiver<'a>>,
+    /// Who has to sign; absent where the contract names nobody.
+    #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
+    reviewers: Cow<'a, [String]>,
     /// What the gate can see; there where the recording was drilled. It is told of one recording, so
     /// nothing that merges reports reads it.
     #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
@@ -359,6 +362,7 @@ impl<'a> Report<'a> {
             processes: outcome.processes.iter().map(Process::of).collect(),
             findings: Findings::of(outcome),
             waivers: outcome.waivers.iter().map(Waiver::of).collect(),
+            reviewers: (&outcome.reviewers).into(),
             drill: outcome.drill.as_ref().map(drill::Section::of),
         }
     }

@@ -145,6 +145,8 @@ pub fn passing() -> Outcome {
         findings_warn: 0,
         findings_info: 0,
         waivers: vec![],
+        reviewers: vec![],
+        signed: vec![],
         episodes: vec![],
         samples: vec![],
         notes: vec![],

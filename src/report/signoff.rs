@@ -2,6 +2,7 @@
 //! Must not judge: a check that was not asked stands as `not asked`, with empty cells.
 
 use super::cell::guarded;
+use crate::model::outcome::SignedBy;
 use crate::model::{CheckResult, FeatureOutcome, Outcome};
 
 pub const FILE: &str = "signoff.csv";
@@ -52,6 +53,10 @@ fn row(
     let cell = |text: &str| guarded(text).into_owned();
     let instant = |t: Option<crate::model::Timestamp>| t.map(|t| t.to_string()).unwrap_or_default();
     let asked = check.verdict.is_some();
+    let signed = |what: fn(&SignedBy) -> String| {
+        let covers = |by: &&SignedBy| asked && by.feature == feature.name && check.phase <= by.phase;
+        outcome.signed.iter().filter(covers).map(what).collect::<Vec<_>>().join(" ")
+    };
     [
         cell(&feature.name),
         cell(&feature.flag),
@@ -68,9 +73,9 @@ fn row(
         cell(captures),
         cell(&outcome.contract_sha256),
         cell(&outcome.tool),
-        // Left for the people who sign: nobody has when a run ends.
-        String::new(),
-        String::new(),
+        // Nobody has signed when a run ends; of merged evidence it is known who has.
+        cell(&signed(|by| by.reviewer.clone())),
+        signed(|by| by.signed_at.to_string()),
         cell(&noted(check)),
     ]
 }

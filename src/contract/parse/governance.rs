@@ -5,6 +5,7 @@ use super::reader::{Table, Text};
 use crate::calendar::definition::parse_day;
 use crate::contract::{Align, Feature, FieldType, Logs, Waiver, spelling};
 use crate::model::{Class, Span};
+use base64::prelude::{BASE64_STANDARD, Engine};
 
 const SETTLE: Span = Span::from_secs(2);
 
@@ -125,9 +126,21 @@ pub fn redact(root: &Table<'_, '_>, features: Option<&[Feature]>) -> Option<Vec<
 
 pub fn reviewers(root: &Table<'_, '_>) -> Option<Vec<String>> {
     match root.names("reviewers") {
-        Some(list) => Some(list.value.into_iter().map(|text| text.value).collect()),
+        Some(list) => Some(list.value.into_iter().map(|text| reviewer(root, text)).collect()),
         None => (!root.has("reviewers")).then(Vec::new),
     }
+}
+
+/// `ann`, or with the key that her signatures must be made with: `ann ed25519:BASE64`.
+fn reviewer(root: &Table<'_, '_>, text: Text) -> String {
+    if let Some((name, key)) = text.value.split_once(" ed25519:") {
+        let whole = BASE64_STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 32);
+        if name.trim().is_empty() || !whole {
+            let message = text.said("a reviewer with a key is `NAME ed25519:BASE64` of 32 bytes".into());
+            root.error(text.at, &message);
+        }
+    }
+    text.value
 }
 
 pub fn waivers(root: &Table<'_, '_>, features: Option<&[Feature]>) -> Option<Vec<Waiver>> {

@@ -85,6 +85,8 @@ impl Report<'_> {
             findings_warn: self.findings.warn,
             findings_info: self.findings.info,
             waivers: self.waivers.into_iter().map(Waiver::outcome).collect(),
+            reviewers: self.reviewers.into_owned(),
+            signed: Vec::new(),
             episodes: all(self.findings.episodes, Burst::outcome)?,
             samples: all(self.findings.samples, Sample::outcome)?,
             notes: self.notes.into_owned(),

@@ -471,6 +471,7 @@ fn governance_that_is_wrong() {
         ("version = 1\n[checks.interval-match]\ndrift = \"1\"", "`drift` must lie between 0% and 100%"),
         ("version = 1\nreviewers = [\"\"]", "an empty name in `reviewers`"),
         ("version = 1\nreviewers = [\"ann\", \"ann\"]", "`ann` stands twice"),
+        ("version = 1\nreviewers = [\"ann ed25519:AAAA\"]", "`NAME ed25519:BASE64` of 32 bytes"),
     ] {
         check("version = 1", to, &[expect]);
     }

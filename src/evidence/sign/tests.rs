@@ -1,0 +1,147 @@
+use super::*;
+use crate::report::sample;
+
+const F: &str = "positions";
+const P: Phase = Phase::BeforeDeleting;
+
+fn key(seed: u8) -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap()
+}
+
+fn given(name: &str) -> GivenRun {
+    let run = Run {
+        name: name.into(),
+        report_sha256: sha256(name.as_bytes()),
+        contract_sha256: "contract".into(),
+        capture_sha256: vec![format!("capture of {name}")],
+    };
+    GivenRun { run, failed: false }
+}
+
+fn signed(runs: &[GivenRun]) -> Signature {
+    let at = Timestamp::parse_rfc3339("2026-01-05T10:00:00Z").unwrap();
+    sign(&key(1), (F, P), ("ann", at), runs)
+}
+
+fn ann() -> Vec<String> {
+    vec![format!("ann ed25519:{}", public_key(&key(1)))]
+}
+
+#[test]
+fn what_is_written_is_read_and_the_order_of_runs_does_not_count() {
+    let (a, b) = (given("a"), given("b"));
+    let signature = signed(&[a.clone(), b.clone()]);
+    assert_eq!(Signature::from_json(&signature.to_json()), Ok(signature.clone()));
+    assert_eq!(signature, signed(&[b.clone(), a.clone(), b.clone()]));
+    assert_eq!(signature.standing(&[b, a], &ann()), Standing::Valid(String::new()));
+}
+
+#[test]
+fn no_byte_of_a_signature_may_change() {
+    let signature = signed(&[given("a")]);
+    let text = signature.to_json();
+    for i in 0..text.len() {
+        let mut changed = text.clone();
+        changed[i] ^= 1;
+        // Blanks between members are no part of what is said.
+        match Signature::from_json(&changed) {
+            Err(_) => {}
+            Ok(read) => {
+                assert_eq!((read, text[i].is_ascii_whitespace()), (signature.clone(), true), "byte {i}")
+            }
+        }
+    }
+}
+
+#[test]
+fn what_changed_since_is_told() {
+    let signature = signed(&[given("a"), given("b")]);
+    let of = |change: fn(&mut Vec<GivenRun>)| {
+        let mut runs = vec![given("a"), given("b")];
+        change(&mut runs);
+        signature.standing(&runs, &ann())
+    };
+    let broken = |words: &str| Standing::Broken(words.into());
+    let lacking = |words: &str| Standing::Lacking(words.into());
+    assert_eq!(of(|_| {}), Standing::Valid(String::new()));
+    assert_eq!(of(|r| r[0].run.report_sha256 = "x".into()), broken("a was changed after it was signed"));
+    assert_eq!(
+        of(|r| r[1].run.contract_sha256 = "x".into()),
+        broken("b is judged by another contract than was signed")
+    );
+    assert_eq!(
+        of(|r| {
+            r[1].run.capture_sha256 = vec!["x".into()];
+            r[1].run.report_sha256 = "x".into();
+        }),
+        broken("b is made from another capture than was signed")
+    );
+    assert_eq!(
+        of(|r| r.push(GivenRun { failed: true, ..given("c") })),
+        broken("c came after the signature, and fails")
+    );
+    assert_eq!(of(|r| r.push(given("c"))), lacking("c came after the signature; sign again"));
+    assert_eq!(
+        of(|r| {
+            r.push(given("c"));
+            r[2].run.contract_sha256 = "x".into();
+        }),
+        broken("c came after the signature, by another contract")
+    );
+    assert_eq!(of(|r| drop(r.pop())), lacking("b was signed and is not given"));
+    // A second report of a signed recording.
+    let again = |r: &mut Vec<GivenRun>| {
+        r.push(given("c"));
+        r[2].run.capture_sha256 = r[0].run.capture_sha256.clone();
+    };
+    assert_eq!(of(again), broken("c was changed after it was signed"));
+}
+
+#[test]
+fn whose_key_it_is() {
+    let runs = [given("a")];
+    let signature = signed(&runs);
+    let undeclared = signature.standing(&runs, &["ann".into()]);
+    assert_eq!(undeclared, Standing::Valid("key not declared in the contract".into()));
+    let other = [format!("ann ed25519:{}", public_key(&key(2)))];
+    let Standing::Broken(why) = signature.standing(&runs, &other) else { panic!("a forged key is valid") };
+    assert!(why.starts_with("signed with an unknown key"), "{why}");
+    assert!(matches!(signature.standing(&runs, &["bob".into()]), Standing::Broken(_)));
+}
+
+fn gate(
+    reviewers: Vec<String>,
+    files: &[(String, Result<Signature, NotASignature>)],
+) -> (Verdict, String, Outcome) {
+    let mut outcome = Outcome { reviewers, ..sample::passing() };
+    for check in outcome.features.iter_mut().flat_map(|f| &mut f.checks) {
+        check.verdict = Some(if check.check == CHECK.name { Verdict::Inconclusive } else { Verdict::Pass });
+    }
+    outcome.features.retain(|f| *f.name == *F);
+    let outcome = sign_off(outcome, F, &[given("a")], files);
+    let check = outcome.features[0].checks.iter().find(|c| c.check == CHECK.name).unwrap();
+    assert_eq!(check.verdict, Some(outcome.verdict));
+    (outcome.verdict, check.note.clone(), outcome)
+}
+
+#[test]
+fn the_gate_wants_every_reviewer_and_shows_who_signed() {
+    let file = || ("signatures/a.json".to_string(), Ok(signed(&[given("a")])));
+    let (verdict, note, outcome) = gate(ann(), &[file()]);
+    assert_eq!((verdict, &*note), (Verdict::Pass, ""));
+    let csv = String::from_utf8(crate::report::signoff::to_csv(&outcome)).unwrap();
+    assert_eq!(csv.matches(",ann,2026-01-05T10:00:00Z,").count(), csv.lines().count() - 1, "{csv}");
+    let both = [ann(), vec!["bob".into()]].concat();
+    let (verdict, note, _) = gate(both, &[file()]);
+    assert_eq!((verdict, &*note), (Verdict::Inconclusive, "bob: has not signed"));
+    assert_eq!(gate(vec![], &[file()]).0, Verdict::Inconclusive);
+    let (verdict, note, _) = gate(ann(), &[file(), ("signatures/b.json".into(), Err(NotASignature::Forged))]);
+    assert_eq!(verdict, Verdict::Fail);
+    assert!(note.starts_with("signatures/b.json: the signature does not fit"), "{note}");
+    // Another feature's or phase's signature says nothing of this one.
+    let at = Timestamp::parse_rfc3339("2026-01-05T10:00:00Z").unwrap();
+    for (feature, phase) in [("intraday_bar", P), (F, Phase::BeforeEnabling)] {
+        let other = sign(&key(1), (feature, phase), ("ann", at), &[given("a")]);
+        assert_eq!(gate(ann(), &[("x".into(), Ok(other))]).0, Verdict::Inconclusive);
+    }
+}
