@@ -230,8 +230,10 @@ impl<'t> Case<'t> {
     fn explains(&self, finding: &Finding) -> bool {
         // A bar that was lost bears the time when REST first showed it, an interval before it was due.
         let early = if self.entry.feature.is_empty() { self.pace.interval } else { Span::ZERO };
-        let meets = self.meets(finding)
-            || (self.entry.at - self.rule.before - early..=self.until).contains(&finding.at);
+        // What a lost message leads to is told once REST has shown it.
+        let shown = self.until.max(self.entry.at.saturating_add(self.pace.shown()));
+        let meets =
+            self.meets(finding) || (self.entry.at - self.rule.before - early..=shown).contains(&finding.at);
         self.rule.brings.contains(&finding.class) && self.names(finding) && meets
     }
 

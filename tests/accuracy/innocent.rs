@@ -67,8 +67,8 @@ pub const STAMPS: [Stamps; 7] = [
     Stamps::Autumn,
 ];
 
-/// How far the feeds may be apart: almost a settle.
-pub const MOST_APART_MS: i64 = 1_990;
+/// How far the feeds may be apart: almost a settle, of which the network takes some.
+pub const MOST_APART_MS: i64 = 1_900;
 /// And where markets open and close meanwhile: the built-in countdown is in whole seconds and has a
 /// tolerance of two, so that beyond a second a change told by the message that follows rightly differs.
 const MOST_APART_LIVE_MS: i64 = 900;
@@ -87,7 +87,7 @@ impl Variety {
             seed,
             interleave_ms: (draw(1) % 400) as i64,
             clock_offset_s: (draw(2) % 181) as i64 - 90,
-            shift_ms: if coin(3) { (draw(4) % 3_981) as i64 - MOST_APART_MS } else { 0 },
+            shift_ms: if coin(3) { (draw(4) % 3_801) as i64 - MOST_APART_MS } else { 0 },
             polls_each_second: draw(5) % 4 == 0,
             forming: coin(6),
             illiquid: (draw(7) % 4) as usize,

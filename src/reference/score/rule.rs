@@ -88,7 +88,7 @@ impl Pace {
     }
 
     /// Until REST has shown what happened, and the settle after that is over (§5.2, §5.4).
-    fn shown(&self) -> Span {
+    pub fn shown(&self) -> Span {
         self.interval + self.poll + self.settle * 2
     }
 
