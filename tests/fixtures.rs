@@ -148,8 +148,11 @@ fn folder(kind: &str, case: &Case) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(kind).join(case.name)
 }
 
+/// Names, and what stands in them.
+type Files = Vec<(&'static str, Vec<u8>)>;
+
 /// What a replay of a capture writes, and what it told.
-fn replay(capture: &[u8]) -> (Vec<(&'static str, Vec<u8>)>, Outcome, Vec<Finding>) {
+fn replay(capture: &[u8]) -> (Files, Outcome, Vec<Finding>) {
     let mut reader = Reader::new(capture, ReaderOptions::default());
     let (at, start) = reader.read_start().unwrap().unwrap();
     let mut contract = parse("fixture", &start.contract, &|_| None, false).unwrap();
