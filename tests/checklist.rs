@@ -2,26 +2,10 @@
 
 mod common;
 
-use common::{HEAD, Script, Told, contract, stamp};
+use common::{BALANCE as FEATURE, HEAD, Script, Told, contract, stamp};
 use cutover::contract::Contract;
 use cutover::model::{Class, ClosedBy, Event, Phase, Severity, Verdict};
 use std::sync::Arc;
-
-const FEATURE: &str = r#"
-[[feature]]
-name = "balance"
-flag = "WS_FEATURE_BALANCE"
-align = "time"
-interval = "10s"
-key = ["id"]
-time = "ts"
-rest = { path = "/b", poll = "10s", records = "/accounts" }
-ws = { type = "balance", records = "/data" }
-[feature.fields]
-id = { type = "integer" }
-cash = { type = "decimal", tolerance = "0.005" }
-ts = { type = "timestamp" }
-"#;
 
 fn with(extra: &str) -> Arc<Contract> {
     contract(&format!("{HEAD}{extra}{FEATURE}"))

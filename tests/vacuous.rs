@@ -3,28 +3,12 @@
 
 mod common;
 
-use common::{HEAD, Script, at, contract, stamp};
+use common::{BALANCE as FEATURE, HEAD, Script, at, contract, stamp};
 use cutover::checks::{CHECKS, Provenance, conclude};
 use cutover::contract::Contract;
 use cutover::engine::Engine;
 use cutover::model::{Event, Observation, Payload, Phase, Verdict};
 use std::sync::Arc;
-
-const FEATURE: &str = r#"
-[[feature]]
-name = "balance"
-flag = "WS_FEATURE_BALANCE"
-align = "time"
-interval = "10s"
-key = ["id"]
-time = "ts"
-rest = { path = "/b", poll = "10s", records = "/accounts" }
-ws = { type = "balance", records = "/data" }
-[feature.fields]
-id = { type = "integer" }
-cash = { type = "decimal", tolerance = "0.005" }
-ts = { type = "timestamp" }
-"#;
 
 /// Enough for every item of `before-enabling`, were it whole.
 const PAIRS: usize = 20;

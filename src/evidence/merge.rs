@@ -26,8 +26,8 @@ pub enum NotOneEvidence {
 
 /// One outcome of all, judged in `phases`. Exactly the same evidence given twice counts once.
 pub fn merge(outcomes: &[Outcome], phases: &[Phase]) -> Result<Outcome, NotOneEvidence> {
-    let order = in_order(outcomes)?;
-    let runs: Vec<&Outcome> = order.into_iter().map(|i| &outcomes[i]).collect();
+    let each_once = in_order(outcomes)?;
+    let runs: Vec<&Outcome> = each_once.iter().collect();
     let newest = *runs.last().ok_or(NotOneEvidence::Nothing)?;
     let mut names: Vec<&str> = Vec::new();
     for feature in runs.iter().rev().flat_map(|run| &run.features) {
@@ -66,41 +66,65 @@ pub fn merge(outcomes: &[Outcome], phases: &[Phase]) -> Result<Outcome, NotOneEv
 }
 
 /// The runs in the order of time, each once.
-fn in_order(outcomes: &[Outcome]) -> Result<Vec<usize>, NotOneEvidence> {
-    let mut order: Vec<usize> = Vec::new();
+fn in_order(outcomes: &[Outcome]) -> Result<Vec<Outcome>, NotOneEvidence> {
+    let mut runs: Vec<(usize, Outcome)> = Vec::new();
     for (i, outcome) in outcomes.iter().enumerate() {
-        let same = |j: &usize| {
-            let other = &outcomes[*j];
+        let same = |(_, known): &&mut (usize, Outcome)| {
             !outcome.capture_sha256.is_empty()
-                && outcome.capture_sha256 == other.capture_sha256
-                && outcome.contract_sha256 == other.contract_sha256
+                && outcome.capture_sha256 == known.capture_sha256
+                && outcome.contract_sha256 == known.contract_sha256
         };
-        match order.iter().find(|j| same(j)) {
-            // The one that was asked more of tells more.
-            Some(&j) if asked(outcome) > asked(&outcomes[j]) => order.iter_mut().for_each(|k| {
-                if *k == j {
-                    *k = i;
-                }
-            }),
-            Some(_) => {}
-            None => order.push(i),
+        match runs.iter_mut().find(same) {
+            Some((_, known)) => judged_again(known, outcome),
+            None => runs.push((i, outcome.clone())),
         }
     }
-    order.sort_by_key(|&i| (outcomes[i].first, i));
-    for pair in order.windows(2) {
-        let (a, b) = (&outcomes[pair[0]], &outcomes[pair[1]]);
-        if let (Some(ended), Some(began)) = (a.last, b.first)
-            && began < ended
+    runs.sort_by_key(|(i, run)| (run.first, *i));
+    for pair in runs.windows(2) {
+        let [(first, a), (second, b)] = pair else { continue };
+        if let (Some(ended), Some(from)) = (a.last, b.first)
+            && from < ended
         {
             let to = b.last.map_or(ended, |last| last.min(ended));
-            return Err(NotOneEvidence::Overlap { first: pair[0], second: pair[1], from: began, to });
+            return Err(NotOneEvidence::Overlap { first: *first, second: *second, from, to });
         }
     }
-    Ok(order)
+    Ok(runs.into_iter().map(|(_, run)| run).collect())
 }
 
-fn asked(outcome: &Outcome) -> usize {
-    outcome.features.iter().flat_map(|f| &f.checks).filter(|check| check.verdict.is_some()).count()
+/// The same captures judged twice, in other phases, features or against another baseline: counts are the
+/// same, and no judging hides what the other one found.
+fn judged_again(known: &mut Outcome, again: &Outcome) {
+    for feature in &again.features {
+        let Some(before) = known.features.iter_mut().find(|f| f.name == feature.name) else {
+            known.features.push(feature.clone());
+            continue;
+        };
+        for check in &feature.checks {
+            let told = before.checks.iter_mut().find(|c| c.check == check.check && c.phase == check.phase);
+            if let Some(told) = told.filter(|told| weight(check.verdict) > weight(told.verdict)) {
+                told.clone_from(check);
+            }
+        }
+        for session in &feature.sessions {
+            if let Some(seen) = before.sessions.iter_mut().find(|s| s.day == session.day) {
+                seen.findings = seen.findings.max(session.findings);
+            }
+        }
+    }
+    known
+        .notes
+        .extend(again.notes.iter().filter(|note| !known.notes.contains(note)).cloned().collect::<Vec<_>>());
+}
+
+/// Which of two verdicts on one check stands: as over runs, FAIL before PASS before what is lacking.
+fn weight(verdict: Option<Verdict>) -> u8 {
+    match verdict {
+        None => 0,
+        Some(Verdict::Inconclusive) => 1,
+        Some(Verdict::Pass) => 2,
+        Some(Verdict::Fail) => 3,
+    }
 }
 
 fn feature(runs: &[&Outcome], name: &str, phases: &[Phase]) -> FeatureOutcome {

@@ -47,6 +47,23 @@ calendar = "24/7"
 settle = "2s"
 "#;
 
+/// One feature of alignment `time`: a balance every ten seconds.
+pub const BALANCE: &str = r#"
+[[feature]]
+name = "balance"
+flag = "WS_FEATURE_BALANCE"
+align = "time"
+interval = "10s"
+key = ["id"]
+time = "ts"
+rest = { path = "/b", poll = "10s", records = "/accounts" }
+ws = { type = "balance", records = "/data" }
+[feature.fields]
+id = { type = "integer" }
+cash = { type = "decimal", tolerance = "0.005" }
+ts = { type = "timestamp" }
+"#;
+
 pub struct Script {
     contract: Arc<Contract>,
     events: Vec<(Timestamp, u64, Event<'static>)>,

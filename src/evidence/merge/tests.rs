@@ -96,6 +96,20 @@ fn the_same_evidence_twice_counts_once() {
 }
 
 #[test]
+fn no_judging_of_a_capture_hides_what_another_one_found() {
+    // One against a baseline that it fails, one against another; one of a single feature.
+    let (clean, mut failed) = (run(0, sample::passing()), run(0, sample::passing()));
+    failed.features[0].checks[5].verdict = Some(Verdict::Fail);
+    let mut narrow = run(0, sample::passing());
+    narrow.features.truncate(1);
+    for given in [[clean.clone(), failed.clone()], [failed.clone(), clean.clone()]] {
+        assert_eq!(merge(&given, &[Phase::BeforeEnabling]).unwrap().verdict, Verdict::Fail);
+    }
+    let merged = merge(&[narrow, clean], &[Phase::BeforeEnabling]).unwrap();
+    assert_eq!((merged.features.len(), merged.verdict), (4, Verdict::Pass));
+}
+
+#[test]
 fn sessions_and_values_build_up_over_runs() {
     let runs = [whole(run(0, sample::passing())), whole(run(3, sample::passing()))];
     let covered = |runs: &[Outcome]| {
