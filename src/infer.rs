@@ -217,7 +217,10 @@ impl Watched {
         let mut notes = Vec::new();
         if self.left_out > 0 {
             let left = self.left_out;
-            notes.push(format!("{UNSURE}only the first {} MiB were looked at, {left} bodies were not", MOST_BYTES >> 20));
+            notes.push(format!(
+                "{UNSURE}only the first {} MiB were looked at, {left} bodies were not",
+                MOST_BYTES >> 20
+            ));
         }
         if self.unreadable > 0 {
             notes.push(format!("{UNSURE}{} bodies or messages are no JSON", self.unreadable));

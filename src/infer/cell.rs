@@ -106,7 +106,8 @@ mod tests {
     use super::*;
 
     fn number(text: &str) -> Cell {
-        Cell::of(&Tree::Number(text.into()), Timestamp::parse_rfc3339("2026-01-01T00:00:00Z").unwrap()).unwrap()
+        Cell::of(&Tree::Number(text.into()), Timestamp::parse_rfc3339("2026-01-01T00:00:00Z").unwrap())
+            .unwrap()
     }
 
     #[test]

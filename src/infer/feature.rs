@@ -96,7 +96,11 @@ pub fn best(rest: &Tables, ws: &Tables, poll: Span) -> Option<Draft> {
     best
 }
 
-fn draft((rest_shape, rest): (&Shape, &Table), (ws_shape, ws): (&Shape, &Table), poll: Span) -> Option<Draft> {
+fn draft(
+    (rest_shape, rest): (&Shape, &Table),
+    (ws_shape, ws): (&Shape, &Table),
+    poll: Span,
+) -> Option<Draft> {
     let key = keys::key(rest, ws, true)?;
     let time = keys::shared_time(rest, ws, &key);
     let aligned = align(rest, ws, &key, time)?;
@@ -118,7 +122,9 @@ fn draft((rest_shape, rest): (&Shape, &Table), (ws_shape, ws): (&Shape, &Table),
     let mut names = Names::default();
     let key_fields: Vec<Field> = match key.is_empty() {
         true => vec![nameless(&mut names)],
-        false => key.iter().map(|&columns| key_field(&evidence, columns, &mut names)).collect::<Option<_>>()?,
+        false => {
+            key.iter().map(|&columns| key_field(&evidence, columns, &mut names)).collect::<Option<_>>()?
+        }
     };
     let index = |table: &Table, own: &dyn Fn(&Columns) -> usize| {
         let place = key.iter().position(|columns| table.columns[own(columns)] == From::Index);
@@ -137,6 +143,7 @@ fn draft((rest_shape, rest): (&Shape, &Table), (ws_shape, ws): (&Shape, &Table),
         Some(time) => Some(time_field(&evidence, time, &mut names)?),
         None => None,
     };
+    let score = score - DETOUR * detours(&matched, &key, rest, ws) as f64;
     let bucket_time = time.filter(|_| aligned.align == Align::Bucket).map(|time| time.columns);
     let (fields, rest_only, ws_only) = described(&evidence, &matched, bucket_time, &mut names);
     Some(Draft {
@@ -156,6 +163,19 @@ fn draft((rest_shape, rest): (&Shape, &Table), (ws_shape, ws): (&Shape, &Table),
     })
 }
 
+/// Of two readings that say the same, the one whose fields stand in the records themselves is the better.
+const DETOUR: f64 = 0.01;
+
+/// Members between records and their values, over all fields.
+fn detours(matched: &Matched, key: &[Columns], rest: &Table, ws: &Table) -> usize {
+    let long = |from: &From| match from {
+        From::Record(path) | From::Root(path) => path.len() - 1,
+        _ => 0,
+    };
+    let fields = matched.fields.iter().map(|found| &found.columns);
+    fields.chain(key).map(|(r, w)| long(&rest.columns[*r]) + long(&ws.columns[*w])).sum()
+}
+
 struct Aligned {
     align: Align,
     time: Option<SharedTime>,
@@ -166,11 +186,13 @@ struct Aligned {
 fn align(rest: &Table, ws: &Table, key: &[Columns], time: Option<SharedTime>) -> Option<Aligned> {
     let aligned = match time {
         Some(time) => {
-            let shared = format!("{} of {} event times that REST showed came as messages", time.matched, time.of);
+            let shared =
+                format!("{} of {} event times that REST showed came as messages", time.matched, time.of);
             let (forming, of) = forming(rest, ws, key, time);
             // A few corrections are not yet a bar that grows.
             if forming * 5 >= of && forming > 0 {
-                let evidence = format!("{shared}; {forming} of {of} changed while they had one time, as bars do");
+                let evidence =
+                    format!("{shared}; {forming} of {of} changed while they had one time, as bars do");
                 let pairs = pairs::by_bucket(rest, ws, key, time);
                 Aligned { align: Align::Bucket, time: Some(time), pairs, evidence }
             } else {
@@ -187,7 +209,7 @@ fn align(rest: &Table, ws: &Table, key: &[Columns], time: Option<SharedTime>) ->
     (!aligned.pairs.is_empty()).then_some(aligned)
 }
 
-/// How many event times were seen with more than one content on one side, of how many.
+/// How many event times one side showed with more than one content, of how many.
 fn forming(rest: &Table, ws: &Table, key: &[Columns], time: SharedTime) -> (usize, usize) {
     let mut seen: BTreeMap<(bool, Vec<String>, Timestamp), BTreeSet<String>> = BTreeMap::new();
     for (table, column, is_rest) in [(rest, time.columns.0, true), (ws, time.columns.1, false)] {
@@ -202,9 +224,15 @@ fn forming(rest: &Table, ws: &Table, key: &[Columns], time: SharedTime) -> (usiz
             }
         }
     }
-    let changed = seen.values().filter(|contents| contents.len() > 1).count();
-    let side = |rest: bool| seen.keys().filter(|(is_rest, ..)| *is_rest == rest).count();
-    (changed, side(true).min(side(false)).max(1))
+    let side = |rest: bool| {
+        let own = seen.iter().filter(|((is_rest, ..), _)| *is_rest == rest);
+        own.fold((0, 0), |(changed, of), (_, contents)| (changed + usize::from(contents.len() > 1), of + 1))
+    };
+    // The side that shows more of it tells.
+    [side(true), side(false)]
+        .into_iter()
+        .max_by_key(|(changed, of)| changed * 1000 / of.max(&1))
+        .unwrap_or_default()
 }
 
 /// Fields whose values differ from each other say more than those that never change.
@@ -247,8 +275,10 @@ struct Names(BTreeSet<String>);
 
 impl Names {
     fn take(&mut self, wanted: &str) -> String {
-        let plain: String =
-            wanted.chars().map(|c| if c.is_control() || matches!(c, ',' | '=' | '$') { '_' } else { c }).collect();
+        let plain: String = wanted
+            .chars()
+            .map(|c| if c.is_control() || matches!(c, ',' | '=' | '$') { '_' } else { c })
+            .collect();
         let plain = if plain.is_empty() { "field".to_string() } else { plain };
         let mut name = plain.clone();
         let mut number = 2;
@@ -261,7 +291,11 @@ impl Names {
 }
 
 /// The field's name, and each side's source where it is not that name.
-fn placed(evidence: &Evidence<'_>, (r, w): Columns, names: &mut Names) -> Option<(String, [Option<String>; 2])> {
+fn placed(
+    evidence: &Evidence<'_>,
+    (r, w): Columns,
+    names: &mut Names,
+) -> Option<(String, [Option<String>; 2])> {
     let (rest, ws) = (&evidence.rest.columns[r], &evidence.ws.columns[w]);
     let wanted = if *rest == From::Index { ws.name() } else { rest.name() };
     // A column without a way to write it is none.
@@ -279,7 +313,11 @@ fn key_field(evidence: &Evidence<'_>, columns: Columns, names: &mut Names) -> Op
     let shared = shown.intersection(&said).count();
     let guess = Guess {
         kind: evidence.of_key(columns),
-        evidence: format!("REST has {} of them, the WebSocket {}, {shared} are in both", shown.len(), said.len()),
+        evidence: format!(
+            "REST has {} of them, the WebSocket {}, {shared} are in both",
+            shown.len(),
+            said.len()
+        ),
         unsure: shared < shown.len() || shared < said.len(),
         ..aligning()
     };
@@ -311,7 +349,8 @@ fn nameless(names: &mut Names) -> Field {
     let constant = Some("'all'".to_string());
     let guess = Guess {
         kind: FieldType::String,
-        evidence: "nothing names the one record that each side shows; if there can be more, name their key".into(),
+        evidence: "nothing names the one record that each side shows; if there can be more, name their key"
+            .into(),
         unsure: true,
         ..aligning()
     };

@@ -58,9 +58,8 @@ fn largest_group(table: &Table) -> usize {
 fn sets(count: usize) -> impl Iterator<Item = Vec<usize>> {
     let ones = (0..count).map(|a| vec![a]);
     let twos = (0..count).flat_map(move |a| (a + 1..count).map(move |b| vec![a, b]));
-    let threes = (0..count).flat_map(move |a| {
-        (a + 1..count).flat_map(move |b| (b + 1..count).map(move |c| vec![a, b, c]))
-    });
+    let threes = (0..count)
+        .flat_map(move |a| (a + 1..count).flat_map(move |b| (b + 1..count).map(move |c| vec![a, b, c])));
     ones.chain(twos).chain(threes)
 }
 
@@ -83,7 +82,13 @@ fn candidates(rest: &Table, ws: &Table, alone: bool) -> Vec<Columns> {
                 0 | 1 => shared >= 2 && shared * 5 >= shown.len().min(said.len()) * 4,
                 _ => shared >= 1 && shared * 2 >= shown.len().min(said.len()),
             };
-            let named = if alone { likeness >= 2 && alike >= 1 } else { likeness >= 1 || alike >= 3 };
+            let numbers = rest.all(*r, |cell| cell.number.is_some());
+            let named = match (alone, numbers) {
+                (true, _) => likeness >= 2 && alike >= 1,
+                // An amount may be whole, and differ from record to record; it is no key.
+                (false, true) => likeness >= 2,
+                (false, false) => likeness >= 1 || alike >= 3,
+            };
             if enough && named {
                 let inside = !matches!(rest.columns[*r], From::Root(_)) as u8;
                 found.push(((likeness, alike, inside, shared), (*r, *w)));
@@ -101,17 +106,16 @@ fn candidates(rest: &Table, ws: &Table, alone: bool) -> Vec<Columns> {
     chosen
 }
 
-/// Words, and whole numbers that are called like a key.
+/// Words and whole numbers.
 fn may_name(table: &Table, column: usize) -> bool {
     let likeness = key_likeness(table.columns[column].name());
     table.lacking(column) * 100 <= table.records.len()
         && table.all(column, |cell| {
-            let named = match cell.kind {
-                Kind::Text => cell.text.len() <= LONGEST_NAME && !cell.text.is_empty(),
-                Kind::Number => likeness >= 2,
-                _ => false,
-            };
-            named && !cell.has_point() && (cell.instant.is_none() || likeness >= 3)
+            let short = cell.text.len() <= LONGEST_NAME && !cell.text.is_empty();
+            short
+                && matches!(cell.kind, Kind::Text | Kind::Number)
+                && !cell.has_point()
+                && (cell.instant.is_none() || likeness >= 3)
         })
 }
 
@@ -140,7 +144,8 @@ fn extend(rest: &Table, ws: &Table, key: &mut Vec<Columns>, candidates: &[Column
             let mut of: BTreeMap<Vec<String>, String> = BTreeMap::new();
             (0..table.records.len()).any(|record| {
                 let value = table.records[record].cell(column).identity();
-                let known = of.entry(key_of(table, record, key.iter().map(own))).or_insert_with(|| value.clone());
+                let known =
+                    of.entry(key_of(table, record, key.iter().map(own))).or_insert_with(|| value.clone());
                 *known != value
             })
         };
@@ -171,7 +176,8 @@ pub fn shared_time(rest: &Table, ws: &Table, key: &[Columns]) -> Option<SharedTi
         by_key
     };
     let mut best: Option<((usize, u8), SharedTime)> = None;
-    let on_ws: Vec<_> = times(ws).into_iter().map(|column| (column, instants(ws, column, &|c| c.1))).collect();
+    let on_ws: Vec<_> =
+        times(ws).into_iter().map(|column| (column, instants(ws, column, &|c| c.1))).collect();
     for r in times(rest) {
         let shown = instants(rest, r, &|c| c.0);
         for (w, said) in &on_ws {

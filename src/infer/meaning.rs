@@ -100,9 +100,8 @@ impl Evidence<'_> {
     fn kind(&self, found: &Match) -> FieldType {
         let (r, w) = found.columns;
         let both = |is_so: &dyn Fn(&Cell) -> bool| self.rest.all(r, is_so) && self.ws.all(w, is_so);
-        let either = |is_so: &dyn Fn(&Cell) -> bool| {
-            self.rest.values(r).any(is_so) || self.ws.values(w).any(is_so)
-        };
+        let either =
+            |is_so: &dyn Fn(&Cell) -> bool| self.rest.values(r).any(is_so) || self.ws.values(w).any(is_so);
         if both(&|cell| matches!(cell.text.as_str(), "true" | "false")) && either(&|c| c.kind == Kind::Bool) {
             return FieldType::Boolean;
         }
@@ -272,9 +271,13 @@ impl Evidence<'_> {
                 let Some(bucket) = record.cell(time).instant else { continue };
                 let own = |c: &Columns| if rest_side { c.0 } else { c.1 };
                 let name = key_of(table, i, self.key.iter().map(own));
-                let Some(before) = last.insert((name, bucket.0), i).map(|i| &table.records[i]) else { continue };
+                let Some(before) = last.insert((name, bucket.0), i).map(|i| &table.records[i]) else {
+                    continue;
+                };
                 let moved = (0..table.columns.len()).any(|c| before.cell(c).text != record.cell(c).text);
-                let (Some(a), Some(b)) = (&before.cell(column).number, &record.cell(column).number) else { continue };
+                let (Some(a), Some(b)) = (&before.cell(column).number, &record.cell(column).number) else {
+                    continue;
+                };
                 steps += usize::from(moved);
                 up += usize::from(b > a);
                 down += usize::from(b < a);

@@ -23,7 +23,9 @@ pub fn affinity(a: &str, b: &str) -> u8 {
 /// `net_liquidation`, `o` and `open`, `buying_power` and `stock_buying_power`.
 fn abbreviates(short: &[String], long: &[String]) -> bool {
     let mut rest = long.iter();
-    short.iter().all(|word| rest.any(|other| other.starts_with(word.as_str()) || word.starts_with(other.as_str())))
+    short
+        .iter()
+        .all(|word| rest.any(|other| other.starts_with(word.as_str()) || word.starts_with(other.as_str())))
 }
 
 /// The words of a name, in lower case: `netLiq`, `net_liq` and `net-liq` are `net`, `liq`.
@@ -68,8 +70,20 @@ pub fn is_state_like(name: &str) -> bool {
 /// Whether a number of this name may be an instant.
 pub fn is_time_like(name: &str) -> bool {
     const TIMES: [&str; 14] = [
-        "t", "ts", "time", "timestamp", "date", "datetime", "at", "updated", "created", "changed", "lc", "lu",
-        "utc", "ms",
+        "t",
+        "ts",
+        "time",
+        "timestamp",
+        "date",
+        "datetime",
+        "at",
+        "updated",
+        "created",
+        "changed",
+        "lc",
+        "lu",
+        "utc",
+        "ms",
     ];
     words(name).iter().any(|word| TIMES.contains(&word.as_str()))
 }
@@ -99,7 +113,10 @@ mod tests {
 
     #[test]
     fn keys_are_named_like_keys() {
-        assert_eq!(["account_id", "accountId", "symbol", "account", "name", "cash"].map(key_likeness), [3, 3, 3, 2, 1, 0]);
+        assert_eq!(
+            ["account_id", "accountId", "symbol", "account", "name", "cash"].map(key_likeness),
+            [3, 3, 3, 2, 1, 0]
+        );
         assert!(is_time_like("updated_at") && is_time_like("t") && !is_time_like("quantity"));
         assert!(is_state_like("market_status") && !is_state_like("country"));
     }

@@ -53,8 +53,12 @@ pub fn of_messages(ws: &Table, key: &[Columns], poll: Span) -> Pace {
         };
     }
     let mean = regular.iter().sum::<i64>() / regular.len() as i64;
-    let evidence =
-        format!("{} of {} steps between messages are {} on average", regular.len(), gaps.len(), rounded(mean));
+    let evidence = format!(
+        "{} of {} steps between messages are {} on average",
+        regular.len(),
+        gaps.len(),
+        rounded(mean)
+    );
     Pace { interval: plausible(mean), periodic: true, evidence, unsure: gaps.len() < 2 * ENOUGH }
 }
 
@@ -76,7 +80,8 @@ pub fn of_buckets(table: &Table, time: usize) -> Option<Pace> {
 /// How often REST was asked.
 pub fn of_polls(sent: impl Iterator<Item = Timestamp>) -> Option<Span> {
     let sent: Vec<Timestamp> = sent.collect();
-    let mut gaps: Vec<i64> = sent.windows(2).map(|pair| (pair[1] - pair[0]).0).filter(|gap| *gap > 0).collect();
+    let mut gaps: Vec<i64> =
+        sent.windows(2).map(|pair| (pair[1] - pair[0]).0).filter(|gap| *gap > 0).collect();
     gaps.sort_unstable();
     gaps.get(gaps.len() / 2).map(|median| plausible(*median))
 }

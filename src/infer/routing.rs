@@ -5,7 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Members that usually say what a message is, the likeliest first.
 const NAMES: [&str; 12] = [
-    "type", "msg_type", "message_type", "event_type", "topic", "channel", "event", "kind", "stream", "action", "op",
+    "type",
+    "msg_type",
+    "message_type",
+    "event_type",
+    "topic",
+    "channel",
+    "event",
+    "kind",
+    "stream",
+    "action",
+    "op",
     "method",
 ];
 /// More kinds than these are no kinds.
@@ -70,7 +80,9 @@ fn members(frame: &Tree) -> Vec<&str> {
     let mut names: Vec<&str> = frame
         .members()
         .iter()
-        .flat_map(|(name, value)| std::iter::once(name.as_str()).chain(value.members().iter().map(|(n, _)| n.as_str())))
+        .flat_map(|(name, value)| {
+            std::iter::once(name.as_str()).chain(value.members().iter().map(|(n, _)| n.as_str()))
+        })
         .collect();
     names.sort_unstable();
     names
@@ -90,7 +102,10 @@ mod tests {
     fn the_member_that_tells_messages_apart() {
         check(&[r#"{"type":"a","data":{"type":"x"}}"#, r#"{"type":"b","data":{"type":"y"}}"#], Some("type"));
         check(&[r#"{"topic":"a","source":"s"}"#, r#"{"topic":"b","source":"s"}"#], Some("topic"));
-        check(&[r#"{"event":{"event_type":"a"}}"#, r#"{"event":{"event_type":"b"}}"#], Some("event/event_type"));
+        check(
+            &[r#"{"event":{"event_type":"a"}}"#, r#"{"event":{"event_type":"b"}}"#],
+            Some("event/event_type"),
+        );
         let unnamed = [r#"{"m":"p","x":1}"#, r#"{"m":"q","y":1}"#];
         check(&[unnamed, unnamed, unnamed].concat(), Some("m"));
     }

@@ -288,7 +288,9 @@ impl Table {
                 let table = &mut self.lists[list].1;
                 for row in rows {
                     let mut cells = Vec::new();
-                    table.scalars(&mut cells, row, &mut Vec::new(), body.at, &|path| From::Record(path.to_vec()));
+                    table.scalars(&mut cells, row, &mut Vec::new(), body.at, &|path| {
+                        From::Record(path.to_vec())
+                    });
                     table.records.push(Record { group: parent, sent: body.sent, at: body.at, cells });
                 }
             } else if path.len() < MAX_LEVELS {
@@ -335,7 +337,8 @@ mod tests {
 
     #[test]
     fn records_may_stand_in_lists_objects_and_alone() {
-        let found = shapes(&bodies(&[r#"{"count":1,"data":{"items":[{"a":1}],"by":{"x":{"v":1},"y":{"v":2}}}}"#]));
+        let found =
+            shapes(&bodies(&[r#"{"count":1,"data":{"items":[{"a":1}],"by":{"x":{"v":1},"y":{"v":2}}}}"#]));
         let shape = |at: &str, form| Shape { at: path(at), form };
         assert!(found.contains(&shape("data/items", Form::List)), "{found:?}");
         assert!(found.contains(&shape("data/by", Form::Map)) && found.contains(&shape("", Form::Single)));
@@ -350,12 +353,21 @@ mod tests {
 
     #[test]
     fn columns_follow_members_in_any_order() {
-        let bodies = bodies(&[r#"{"who":"x","l":[{"a":1,"b":{"c":2}},{"b":{"c":3},"a":4,"r":[{"k":5},{"k":6}]}]}"#]);
-        let table = Table::of(&bodies, &Shape { at: path("l"), form: Form::List }, &[("m".into(), "USA".into())]);
+        let bodies =
+            bodies(&[r#"{"who":"x","l":[{"a":1,"b":{"c":2}},{"b":{"c":3},"a":4,"r":[{"k":5},{"k":6}]}]}"#]);
+        let table =
+            Table::of(&bodies, &Shape { at: path("l"), form: Form::List }, &[("m".into(), "USA".into())]);
         let names: Vec<_> = table.columns.iter().map(|from| from.source().unwrap()).collect();
         assert_eq!(names, ["a", "b/c", "'USA'", "$/who"]);
-        let texts = |record: usize| (0..4).map(|c| table.records[record].cell(c).text.clone()).collect::<Vec<_>>();
-        assert_eq!((texts(0), texts(1)), (vec!["1".into(), "2".into(), "USA".into(), "x".into()], vec!["4".into(), "3".into(), "USA".into(), "x".into()]));
+        let texts =
+            |record: usize| (0..4).map(|c| table.records[record].cell(c).text.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            (texts(0), texts(1)),
+            (
+                vec!["1".into(), "2".into(), "USA".into(), "x".into()],
+                vec!["4".into(), "3".into(), "USA".into(), "x".into()]
+            )
+        );
         assert_eq!(table.lists.len(), 1);
         assert_eq!(table.lists[0].1.records.iter().map(|row| row.group).collect::<Vec<_>>(), [1, 1]);
     }

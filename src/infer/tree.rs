@@ -99,8 +99,7 @@ mod tests {
     #[test]
     fn every_digit_and_escape_is_kept() {
         let tree = Tree::read(r#" {"a":[1.50,"x\n",null,true],"q\"":{}} "#).unwrap();
-        let items =
-            vec![Tree::Number("1.50".into()), Tree::Text("x\n".into()), Tree::Null, Tree::Bool(true)];
+        let items = vec![Tree::Number("1.50".into()), Tree::Text("x\n".into()), Tree::Null, Tree::Bool(true)];
         assert_eq!(tree.member("a"), Some(&Tree::List(items)));
         assert_eq!(tree.at(&["q\"".into()]), Some(&Tree::Object(Vec::new())));
         assert_eq!(tree.at(&["a".into(), "b".into()]), None);

@@ -56,7 +56,11 @@ fn connection(out: &mut String, known: &Known, routed: &Routed) {
         let kinds: Vec<String> = routed.ignored.iter().map(|(kind, _)| quoted(kind)).collect();
         let counts: Vec<String> =
             routed.ignored.iter().map(|(kind, count)| format!("{kind} ({count} messages)")).collect();
-        let _ = writeln!(out, "# {UNSURE}nothing on REST was found to say what these say: {}", remark(&counts.join(", ")));
+        let _ = writeln!(
+            out,
+            "# {UNSURE}nothing on REST was found to say what these say: {}",
+            remark(&counts.join(", "))
+        );
         let _ = writeln!(out, "ignore_types = [{}]", kinds.join(", "));
     }
     out.push_str(&known.ws_lines);
@@ -86,9 +90,15 @@ fn feature(out: &mut String, Paired { endpoint, kind, draft }: &Paired) {
     line("rest", &rest(endpoint, draft), "", false);
     line("ws", &format!("{{ type = {}{} }}", quoted(kind), records(&draft.ws)), "", false);
     if endpoint.flag.is_empty() {
-        let flag: String =
-            endpoint.name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
-        let _ = writeln!(out, "# flag = \"WS_FEATURE_{flag}\"   # the environment variable that switches it on, if there is one");
+        let flag: String = endpoint
+            .name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+            .collect();
+        let _ = writeln!(
+            out,
+            "# flag = \"WS_FEATURE_{flag}\"   # the environment variable that switches it on, if there is one"
+        );
     }
     out.push_str("[feature.fields]\n");
     for field in draft.key.iter().chain(&draft.time).chain(&draft.fields) {
@@ -111,8 +121,11 @@ fn feature(out: &mut String, Paired { endpoint, kind, draft }: &Paired) {
 }
 
 fn rest(endpoint: &Endpoint, draft: &Draft) -> String {
-    let each: Vec<String> =
-        endpoint.each.iter().map(|(name, values)| format!("{} = [{}]", bare(name), values.join(", "))).collect();
+    let each: Vec<String> = endpoint
+        .each
+        .iter()
+        .map(|(name, values)| format!("{} = [{}]", bare(name), values.join(", ")))
+        .collect();
     let each = if each.is_empty() { String::new() } else { format!(", each = {{ {} }}", each.join(", ")) };
     format!(
         "{{ path = {}, poll = {}{}{each} }}",
@@ -135,7 +148,10 @@ fn field(out: &mut String, field: &Field) {
     let guess = &field.guess;
     let mut keys = vec![format!("type = {}", quoted(guess.kind.name()))];
     if guess.kind == FieldType::Enum {
-        keys.push(format!("values = [{}]", guess.values.iter().map(|v| quoted(v)).collect::<Vec<_>>().join(", ")));
+        keys.push(format!(
+            "values = [{}]",
+            guess.values.iter().map(|v| quoted(v)).collect::<Vec<_>>().join(", ")
+        ));
     }
     let mut text = |key: &str, value: &Option<String>| {
         keys.extend(value.iter().map(|value| format!("{key} = {}", quoted(value))));
@@ -164,10 +180,12 @@ fn left_over(out: &mut String, rest: &[LeftOver], ws: &[LeftOver]) {
             let name = source.rsplit('/').next().unwrap_or(source);
             let own = if other == "ws" { "rest" } else { "ws" };
             let from = if name == source { String::new() } else { format!(", {own} = {}", quoted(source)) };
-            let line = format!("{} = {{ type = {}{from}, {other} = false }}", bare(name), quoted(kind.name()));
+            let line =
+                format!("{} = {{ type = {}{from}, {other} = false }}", bare(name), quoted(kind.name()));
             let short: String = sample.chars().take(40).collect();
             let lost = if other == "ws" { ": lost after a cutover" } else { "" };
-            let _ = writeln!(out, "# {}   # only {side} has it, e.g. {}{lost}", remark(&line), remark(&short));
+            let _ =
+                writeln!(out, "# {}   # only {side} has it, e.g. {}{lost}", remark(&line), remark(&short));
         }
     }
 }
@@ -200,7 +218,7 @@ pub fn quoted(text: &str) -> String {
 
 /// A TOML key, quoted where it must be.
 fn bare(name: &str) -> String {
-    let is_bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    let is_bare =
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
     if is_bare { name.to_string() } else { quoted(name) }
 }
-
