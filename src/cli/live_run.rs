@@ -87,7 +87,7 @@ impl LiveRun {
         };
         let mut judge = Watching {
             judging: Judging::new(Arc::clone(&self.contract), report),
-            live: Some(Live::start(console, now, ends)),
+            live: Some(Live::start(console, &self.contract, now, ends)),
         };
         if let Some(baseline) = self.baseline {
             judge.judging.engine.set_baseline(baseline);
