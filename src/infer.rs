@@ -18,7 +18,7 @@ mod table;
 mod tree;
 mod write;
 
-pub use write::UNSURE;
+pub use write::{UNSURE, bare};
 
 use crate::model::{Event, Observation, Payload, Span, Timestamp};
 use feature::{Draft, Tables};
@@ -31,6 +31,8 @@ use tree::Tree;
 const MOST_BYTES: usize = 24 << 20;
 /// Without any poll to measure.
 const DEFAULT_POLL: Span = Span::from_secs(2);
+
+const SECOND: i64 = 1_000_000_000;
 
 /// What is known without looking at bodies.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -54,6 +56,8 @@ pub struct KnownEndpoint {
     pub poll: Option<Span>,
     /// Empty: none is known.
     pub flag: String,
+    /// Further members of `rest`, as TOML: `query = { a = "b" }`.
+    pub rest: Vec<String>,
 }
 
 /// What was seen, kept for looking at it from all sides.
@@ -62,6 +66,8 @@ pub struct Watched {
     endpoints: BTreeMap<String, Vec<Body>>,
     frames: Vec<(Timestamp, Tree)>,
     failed: BTreeMap<String, usize>,
+    /// What befell the feeds, and how often.
+    troubles: BTreeMap<String, usize>,
     /// Frames and bodies that are no JSON.
     unreadable: usize,
     left_out: usize,
@@ -118,6 +124,19 @@ struct Endpoint {
     flag: String,
     /// Parameter to its values as TOML.
     each: Vec<(String, Vec<String>)>,
+    /// Further members of `rest`, as TOML.
+    more: Vec<String>,
+}
+
+impl Inferred {
+    /// Adds a remark to the head of the contract.
+    pub fn remark(&mut self, line: &str) {
+        if let Some(text) = &mut self.contract
+            && let Some(head) = text.find("\nversion = ")
+        {
+            text.insert_str(head + 1, &write::remark_line(line));
+        }
+    }
 }
 
 impl Watched {
@@ -131,7 +150,11 @@ impl Watched {
                 let body = Body { sent: *sent_at, at: *at, params, tree };
                 self.endpoints.entry(feature.to_string()).or_default().push(body);
             }
-            Event::RestError { feature, .. } => *self.failed.entry(feature.to_string()).or_default() += 1,
+            Event::RestError { feature, error, status, .. } => {
+                *self.failed.entry(feature.to_string()).or_default() += 1;
+                self.trouble(&format!("REST {feature}"), error, *status);
+            }
+            Event::WsError { error, status, .. } => self.trouble("WebSocket", error, *status),
             Event::Ws { payload: Payload::Json { text, .. }, .. } => {
                 if let Some(tree) = self.keep(text) {
                     self.frames.push((*at, tree));
@@ -140,6 +163,16 @@ impl Watched {
             Event::Ws { .. } => self.unreadable += 1,
             _ => {}
         }
+    }
+
+    fn trouble(&mut self, of: &str, error: &str, status: Option<u16>) {
+        let status = status.map(|status| format!(" {status}")).unwrap_or_default();
+        *self.troubles.entry(format!("{of}: {error} error{status}")).or_default() += 1;
+    }
+
+    /// Answers and messages so far.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.endpoints.values().map(Vec::len).sum(), self.frames.len())
     }
 
     fn keep(&mut self, text: &str) -> Option<Tree> {
@@ -169,16 +202,16 @@ impl Watched {
             ignored: Vec::new(),
         };
         let mut seen = Seen {
-            answers: self.endpoints.values().map(Vec::len).sum(),
-            messages: self.frames.len(),
-            lasted: self.last.since(self.first.unwrap_or(self.last)),
+            answers: self.counts().0,
+            messages: self.counts().1,
+            lasted: Span(self.last.since(self.first.unwrap_or(self.last)).0 / SECOND * SECOND),
             notes: self.notes(),
         };
         let (kinds, untyped) = by_kind(self.frames, &routed.at);
         if untyped > 0 {
             seen.notes.push(format!("{UNSURE}{untyped} messages have no type, so no feature reads them"));
         }
-        let mut unpaired = Vec::new();
+        let mut unpaired: Vec<String> = Vec::new();
         let mut paired: Vec<Paired> = Vec::new();
         let tables: Vec<(&String, Tables)> =
             kinds.iter().map(|(kind, bodies)| (kind, Tables::of(bodies, &[]))).collect();
@@ -204,6 +237,8 @@ impl Watched {
             }
         }
         seen.notes.extend(unpaired.iter().map(|what| format!("{UNSURE}not paired: {what}")));
+        let troubles = self.troubles.iter().map(|(what, count)| format!("{what}, {count} times"));
+        unpaired.extend(troubles.filter(|_| paired.is_empty()));
         let contract = (!paired.is_empty()).then(|| write::contract(known, &seen, &routed, &paired));
         Inferred {
             unsure: contract.as_deref().map_or(0, |text| text.matches(UNSURE).count()),
@@ -214,7 +249,8 @@ impl Watched {
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+        let trouble = |(what, count): (&String, &usize)| format!("{UNSURE}{what}, {count} times");
+        let mut notes: Vec<String> = self.troubles.iter().map(trouble).collect();
         if self.left_out > 0 {
             let left = self.left_out;
             notes.push(format!(
@@ -301,7 +337,7 @@ fn endpoint_of(known: KnownEndpoint, seen: &BTreeMap<String, Vec<Body>>) -> Endp
         each.iter().fold(format!("/{}", known.name), |path, (name, _)| format!("{path}/{{{name}}}"))
     });
     let poll = known.poll.or_else(|| pace::of_polls(polls)).unwrap_or(DEFAULT_POLL);
-    Endpoint { name: known.name, path, poll, flag: known.flag, each }
+    Endpoint { name: known.name, path, poll, flag: known.flag, each, more: known.rest }
 }
 
 /// The words of a path's query, which may be what REST has only in the request.

@@ -113,8 +113,9 @@ fn draft(
         return None;
     }
     // An entity with a name and a common time are evidence of their own.
-    let score = score + if key.is_empty() { 0.0 } else { 1.0 } + if time.is_some() { 1.0 } else { 0.0 };
-    let pace = match (aligned.align, time) {
+    let (named, timed) = (!key.is_empty(), aligned.time.is_some());
+    let score = score + f64::from(u8::from(named) + u8::from(timed));
+    let pace = match (aligned.align, aligned.time) {
         (Align::Bucket, Some(time)) => pace::of_buckets(rest, time.columns.0)?,
         _ => pace::of_messages(ws, &key, poll),
     };
@@ -144,7 +145,7 @@ fn draft(
         None => None,
     };
     let score = score - DETOUR * detours(&matched, &key, rest, ws) as f64;
-    let bucket_time = time.filter(|_| aligned.align == Align::Bucket).map(|time| time.columns);
+    let bucket_time = aligned.time.filter(|_| aligned.align == Align::Bucket).map(|time| time.columns);
     let (fields, rest_only, ws_only) = described(&evidence, &matched, bucket_time, &mut names);
     Some(Draft {
         rest: sides.0,
@@ -184,29 +185,29 @@ struct Aligned {
 }
 
 fn align(rest: &Table, ws: &Table, key: &[Columns], time: Option<SharedTime>) -> Option<Aligned> {
-    let aligned = match time {
-        Some(time) => {
-            let shared =
-                format!("{} of {} event times that REST showed came as messages", time.matched, time.of);
-            let (forming, of) = forming(rest, ws, key, time);
-            // A few corrections are not yet a bar that grows.
-            if forming * 5 >= of && forming > 0 {
-                let evidence =
-                    format!("{shared}; {forming} of {of} changed while they had one time, as bars do");
-                let pairs = pairs::by_bucket(rest, ws, key, time);
-                Aligned { align: Align::Bucket, time: Some(time), pairs, evidence }
-            } else {
-                let pairs = pairs::by_time(rest, ws, key, time);
-                Aligned { align: Align::Time, time: Some(time), pairs, evidence: shared }
-            }
-        }
-        None => {
-            let pairs = pairs::by_arrival(rest, ws, key);
-            let evidence = "no event time that both sides carry and that moves".to_string();
-            Aligned { align: Align::Arrival, time: None, pairs, evidence }
-        }
-    };
+    let timed = time.and_then(|time| by_time(rest, ws, key, time));
+    let aligned = timed.unwrap_or_else(|| Aligned {
+        align: Align::Arrival,
+        time: None,
+        pairs: pairs::by_arrival(rest, ws, key),
+        evidence: "no event time that both sides carry and that moves".into(),
+    });
     (!aligned.pairs.is_empty()).then_some(aligned)
+}
+
+/// By event time; `None` where one instant stands for changing content and yet names no bucket.
+fn by_time(rest: &Table, ws: &Table, key: &[Columns], time: SharedTime) -> Option<Aligned> {
+    let shared = format!("{} of {} event times that REST showed came as messages", time.matched, time.of);
+    let (forming, of) = forming(rest, ws, key, time);
+    // A few corrections are not yet a bar that grows.
+    if forming * 5 < of || forming == 0 {
+        let pairs = pairs::by_time(rest, ws, key, time);
+        return Some(Aligned { align: Align::Time, time: Some(time), pairs, evidence: shared });
+    }
+    pace::of_buckets(rest, time.columns.0)?;
+    let evidence = format!("{shared}; {forming} of {of} changed while they had one time, as bars do");
+    let pairs = pairs::by_bucket(rest, ws, key, time);
+    Some(Aligned { align: Align::Bucket, time: Some(time), pairs, evidence })
 }
 
 /// How many event times one side showed with more than one content, of how many.

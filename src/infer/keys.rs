@@ -197,7 +197,7 @@ fn shared(shown: &Instants, said: &Instants, columns: Columns) -> Option<SharedT
     let (mut matched, mut of, mut moves) = (0, 0, false);
     for (key, instants) in shown {
         let Some(said) = said.get(key) else { continue };
-        moves |= said.len() >= 2;
+        moves |= said.len() >= 2 || instants.len() >= 2;
         let (Some(first), Some(last)) = (said.first(), said.last()) else { continue };
         for instant in instants.range(*first..=*last) {
             of += 1;

@@ -14,6 +14,9 @@ pub struct Pace {
     pub unsure: bool,
 }
 
+/// Buckets are whole seconds wide, and begin where a clock with hands would count one.
+const SECOND: i64 = 1_000_000_000;
+
 /// Steps between messages from which a pace can be told.
 const ENOUGH: usize = 4;
 
@@ -68,7 +71,7 @@ pub fn of_buckets(table: &Table, time: usize) -> Option<Pace> {
         table.records.iter().filter_map(|record| record.cell(time).instant).map(|t| t.0).collect();
     let starts: Vec<i64> = starts.into_iter().collect();
     let width = starts.windows(2).map(|pair| pair[1] - pair[0]).min()?;
-    let fits = starts.iter().all(|start| (start - starts[0]) % width == 0);
+    let fits = width % SECOND == 0 && starts.iter().all(|start| start % width == 0);
     fits.then(|| Pace {
         interval: Span(width),
         periodic: true,

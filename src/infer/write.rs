@@ -121,6 +121,7 @@ fn feature(out: &mut String, Paired { endpoint, kind, draft }: &Paired) {
 }
 
 fn rest(endpoint: &Endpoint, draft: &Draft) -> String {
+    let more: String = endpoint.more.iter().map(|member| format!(", {member}")).collect();
     let each: Vec<String> = endpoint
         .each
         .iter()
@@ -128,7 +129,7 @@ fn rest(endpoint: &Endpoint, draft: &Draft) -> String {
         .collect();
     let each = if each.is_empty() { String::new() } else { format!(", each = {{ {} }}", each.join(", ")) };
     format!(
-        "{{ path = {}, poll = {}{}{each} }}",
+        "{{ path = {}, poll = {}{}{each}{more} }}",
         quoted(&endpoint.path),
         quoted(&endpoint.poll.to_string()),
         records(&draft.rest)
@@ -198,6 +199,10 @@ fn comment(note: &str, unsure: bool) -> String {
     }
 }
 
+pub fn remark_line(text: &str) -> String {
+    format!("# {}\n", remark(text))
+}
+
 /// What a server sent must not end a comment.
 fn remark(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -217,7 +222,7 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// A TOML key, quoted where it must be.
-fn bare(name: &str) -> String {
+pub fn bare(name: &str) -> String {
     let is_bare =
         !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
     if is_bare { name.to_string() } else { quoted(name) }
