@@ -10,6 +10,7 @@ pub mod console;
 pub mod evidence;
 pub mod exit;
 pub mod folder;
+pub mod infer;
 pub mod judging;
 pub mod live;
 pub mod live_run;
