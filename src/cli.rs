@@ -9,6 +9,7 @@ pub mod baseline;
 pub mod console;
 pub mod evidence;
 pub mod exit;
+pub mod flag_file;
 pub mod folder;
 pub mod judging;
 pub mod live;
@@ -17,6 +18,7 @@ pub mod logging;
 pub mod recording;
 pub mod results;
 pub mod score;
+pub mod store;
 
 pub mod calendar;
 pub mod demo;

@@ -32,6 +32,8 @@ pub mod reference;
 
 pub mod drill;
 
+pub mod env_file;
+
 #[cfg(feature = "io")]
 pub mod source;
 

@@ -112,6 +112,9 @@ pub struct ReportArguments {
     /// Exactly this folder; an earlier report in it is replaced
     #[arg(long, value_name = "DIR", conflicts_with = "reports")]
     pub report_dir: Option<PathBuf>,
+    /// Into a folder of its own below this store of evidence, chained to the runs before it
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["reports", "report_dir"])]
+    pub evidence: Option<PathBuf>,
     /// How results are printed: text ends with the report folder, json is report.json alone
     #[arg(long, value_name = "text|json", default_value = "text")]
     #[arg(hide_possible_values = true, hide_default_value = true)]
@@ -120,9 +123,10 @@ pub struct ReportArguments {
 
 impl ReportArguments {
     pub fn place(&self) -> Place {
-        match &self.report_dir {
-            Some(dir) => Place::Exact(dir.clone()),
-            None => Place::Under(self.reports.clone()),
+        match (&self.evidence, &self.report_dir) {
+            (Some(dir), _) => Place::Stored(dir.clone()),
+            (None, Some(dir)) => Place::Exact(dir.clone()),
+            (None, None) => Place::Under(self.reports.clone()),
         }
     }
 }
