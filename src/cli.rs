@@ -18,11 +18,13 @@ pub mod logging;
 pub mod recording;
 pub mod results;
 pub mod score;
+pub mod standing;
 pub mod store;
 
 pub mod calendar;
 pub mod demo;
 pub mod drill;
+pub mod enable;
 pub mod explain;
 pub mod gate;
 pub mod import;
@@ -34,6 +36,7 @@ pub mod session;
 pub mod sign;
 pub mod signing_key;
 pub mod simulate;
+pub mod status;
 pub mod tap;
 pub mod verify;
 pub mod watch;
@@ -67,6 +70,8 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Watch(arguments) => watch::run(arguments.settings(), console),
         Command::Replay(arguments) => replay::run(arguments.settings(), console),
         Command::Gate(arguments) => gate::run(arguments.settings(), console),
+        Command::Status(arguments) => status::run(&arguments.settings(), console),
+        Command::Enable(arguments) => enable::run(&arguments.settings(), console),
         Command::Sign(arguments) => sign::run(arguments.settings(), console),
         Command::Verify(arguments) => verify::run(&arguments.settings(), console),
         Command::Serve(arguments) => serve::run(arguments.settings(), console),

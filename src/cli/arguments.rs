@@ -4,8 +4,8 @@
 use super::folder::Place;
 use super::world::WorldSettings;
 use super::{
-    calendar, demo, drill, explain, gate, import, init, plan, replay, serve, sign, simulate, tap, verify,
-    watch,
+    calendar, demo, drill, enable, explain, gate, import, init, plan, replay, serve, sign, simulate, status,
+    tap, verify, watch,
 };
 use crate::model::{Phase, Span, Timestamp};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -42,6 +42,10 @@ pub enum Command {
     Replay(replay::Arguments),
     /// Tell from reports and captures whether a feature may pass; for CI
     Gate(gate::Arguments),
+    /// Tell per feature what its flag says, which phases are done, and what is next
+    Status(status::Arguments),
+    /// Turn a feature's flag on in an env file, through the gate, one at a time
+    Enable(enable::Arguments),
     /// Sign evidence as a reviewer, or make the key for it
     Sign(sign::Arguments),
     /// Tell of each signature of the evidence whether it holds, or what changed

@@ -1,6 +1,7 @@
 //! Owns the evidence folder (`--evidence DIR`): plain files, each listed in its chain. Must not judge.
 
 use super::exit::WrongUse;
+use super::folder::write_whole;
 use crate::evidence::chain::{self, Broken, FILE, Kind, Link, VERSION, Why};
 use crate::evidence::sign::sha256;
 use crate::report::json;
@@ -44,6 +45,37 @@ pub fn append(folder: &Path, stored: &Stored<'_>) -> anyhow::Result<()> {
     };
     // In one piece: a reader sees the line or nothing of it.
     opened.write_all(link.line().as_bytes()).and_then(|()| opened.sync_all()).with_context(could_not)
+}
+
+/// A flag that was turned, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Change {
+    #[serde(skip)]
+    kind: Kind,
+    feature: String,
+    flag: String,
+    on: bool,
+    /// RFC 3339, UTC.
+    at: String,
+}
+
+impl Change {
+    pub fn now(kind: Kind, feature: &str, flag: &str, on: bool) -> Change {
+        let at = Clock::start(1).now().to_string();
+        Change { kind, feature: feature.into(), flag: flag.into(), on, at }
+    }
+}
+
+/// Stores that a flag was turned, in a small file of its own.
+pub fn record(folder: &Path, change: &Change) -> anyhow::Result<()> {
+    let bytes = serde_json::to_string_pretty(change).context("could not write the change")? + "\n";
+    let stamp: String = change.at.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+    let name = sha256(change.feature.as_bytes());
+    let state = if change.on { "on" } else { "off" };
+    let path = folder.join(format!("{stamp}-{state}-{}.json", &name[..8]));
+    write_whole(&path, bytes.as_bytes())?;
+    let (bytes, path) = (bytes.as_bytes(), path.as_path());
+    append(folder, &Stored { kind: change.kind, path, bytes, contract_sha256: "", capture_sha256: &[] })
 }
 
 /// A folder whose chain and files were found whole.
