@@ -31,6 +31,7 @@ pub mod import;
 pub mod init;
 pub mod plan;
 pub mod replay;
+pub mod rollback;
 pub mod serve;
 pub mod session;
 pub mod sign;
@@ -72,6 +73,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Gate(arguments) => gate::run(arguments.settings(), console),
         Command::Status(arguments) => status::run(&arguments.settings(), console),
         Command::Enable(arguments) => enable::run(&arguments.settings(), console),
+        Command::Rollback(arguments) => rollback::run(&arguments.settings(), console),
         Command::Sign(arguments) => sign::run(arguments.settings(), console),
         Command::Verify(arguments) => verify::run(&arguments.settings(), console),
         Command::Serve(arguments) => serve::run(arguments.settings(), console),

@@ -4,8 +4,8 @@
 use super::folder::Place;
 use super::world::WorldSettings;
 use super::{
-    calendar, demo, drill, enable, explain, gate, import, init, plan, replay, serve, sign, simulate, status,
-    tap, verify, watch,
+    calendar, demo, drill, enable, explain, gate, import, init, plan, replay, rollback, serve, sign,
+    simulate, status, tap, verify, watch,
 };
 use crate::model::{Phase, Span, Timestamp};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -46,6 +46,8 @@ pub enum Command {
     Status(status::Arguments),
     /// Turn a feature's flag on in an env file, through the gate, one at a time
     Enable(enable::Arguments),
+    /// Turn a feature's flag off at once, and watch that REST serves again
+    Rollback(rollback::Arguments),
     /// Sign evidence as a reviewer, or make the key for it
     Sign(sign::Arguments),
     /// Tell of each signature of the evidence whether it holds, or what changed

@@ -24,7 +24,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 /// The capture's name inside a report folder.
-const CAPTURE: &str = "capture.jsonl";
+pub const CAPTURE: &str = "capture.jsonl";
 
 /// What a run needs to know before it starts.
 #[derive(Debug)]

@@ -10,7 +10,6 @@ use super::store;
 use crate::checks::plan::{Assumed, plan};
 use crate::contract::Contract;
 use crate::env_file::{self, State};
-use crate::evidence::chain::Kind;
 use crate::evidence::sign::sign_off;
 use crate::model::outcome::{CheckResult, FeatureOutcome, Outcome};
 use crate::model::{Phase, Span, Verdict};
@@ -96,10 +95,9 @@ pub fn of(sources: &Sources) -> anyhow::Result<Vec<Standing>> {
 }
 
 /// Nothing is given, or a folder in which no run is stored yet.
-fn nothing_yet(given: &Given) -> anyhow::Result<bool> {
+pub fn nothing_yet(given: &Given) -> anyhow::Result<bool> {
     let Some(folder) = &given.store else { return Ok(given.is_empty()) };
-    let whole = store::read(folder)?;
-    let has_run = whole.is_some_and(|whole| whole.links.iter().any(|link| link.kind == Kind::Run));
+    let has_run = store::read(folder)?.is_some_and(|whole| whole.has_run());
     Ok(!has_run && given.evidence.is_empty())
 }
 

@@ -86,6 +86,17 @@ pub struct Whole {
     pub head: String,
 }
 
+impl Whole {
+    /// The reports in it, in the order they were stored.
+    fn reports(&self) -> impl Iterator<Item = &str> {
+        self.links.iter().filter(|link| link.kind == Kind::Run).map(|link| link.file.as_str())
+    }
+
+    pub fn has_run(&self) -> bool {
+        self.reports().next().is_some()
+    }
+}
+
 /// Why a folder cannot be relied on, as an error to be told from others.
 #[derive(Debug, thiserror::Error)]
 pub enum NotWhole {
@@ -136,8 +147,8 @@ pub fn read(folder: &Path) -> anyhow::Result<Option<Whole>> {
 /// The reports in a folder, in the order they were stored. One without any is wrong use.
 pub fn reports(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let whole = read(folder)?;
-    let links = whole.iter().flat_map(|whole| &whole.links).filter(|link| link.kind == Kind::Run);
-    let reports: Vec<PathBuf> = links.map(|link| folder.join(&link.file)).collect();
+    let reports: Vec<PathBuf> =
+        whole.iter().flat_map(Whole::reports).map(|report| folder.join(report)).collect();
     match reports.is_empty() {
         false => Ok(reports),
         true => Err(WrongUse(format!(

@@ -6,6 +6,7 @@ use super::console::Console;
 use super::evidence::{self, Gathered, Given};
 use super::exit::Exit;
 use super::gate;
+use super::standing;
 use super::store::{self, NotWhole};
 use crate::checks::signed_off::Standing;
 use crate::evidence::chain;
@@ -72,7 +73,7 @@ pub fn run(settings: &Settings, console: &Console) -> anyhow::Result<Exit> {
         lines.push(line.1);
     }
     let mut verdicts = Vec::new();
-    if chain == Verdict::Pass {
+    if chain == Verdict::Pass && !standing::nothing_yet(&settings.evidence)? {
         of_signatures(settings, &mut verdicts, &mut lines)?;
     }
     let page = match settings.format {
@@ -142,10 +143,10 @@ impl Line {
     fn text(&self) -> String {
         let who = match self.reviewer.as_str() {
             "" => String::new(),
-            name => format!(" {name}, {} {}, {}", self.feature, self.phase, self.signed_at),
+            name => format!(": {name}, {} {}, {}", self.feature, self.phase, self.signed_at),
         };
         let word = if self.verdict == Verdict::Pass.name() { "valid" } else { "not valid" };
         let note = if self.note.is_empty() { String::new() } else { format!(": {}", self.note) };
-        format!("{}:{who}: {word}{note}\n", self.file)
+        format!("{}{who}: {word}{note}\n", self.file)
     }
 }
