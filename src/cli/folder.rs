@@ -24,6 +24,8 @@ pub enum Place {
     /// In a new folder of its own below this one.
     Under(PathBuf),
     Exact(PathBuf),
+    /// As `Under`, and what is stored there is chained to what was stored before (`evidence.jsonl`).
+    Stored(PathBuf),
 }
 
 /// `20251219T143000Z-ab12`: sorts by time, and tells apart what began in the same second.
@@ -45,7 +47,7 @@ impl ReportFolder {
     /// report in an exact folder goes away now: if this run fails, nobody may take the old for the new.
     pub fn create(place: &Place, run: &str) -> anyhow::Result<ReportFolder> {
         let dir = match place {
-            Place::Under(parent) => new_folder(parent, run)?,
+            Place::Under(parent) | Place::Stored(parent) => new_folder(parent, run)?,
             Place::Exact(dir) => {
                 folders(dir).with_context(|| refusal(dir))?;
                 remove_earlier_report(dir).with_context(|| refusal(dir))?;

@@ -258,24 +258,32 @@ fn judged(results: &[&CheckResult], judged: Judged) -> CheckResult {
     }
 }
 
-/// Logs over the sessions of all runs: each run that covered one has to have read them, and clean.
+/// Logs over the sessions of all runs: as many sessions as are asked for, with logs that were read and clean.
 fn logs(parts: &[(bool, FeatureOutcome)], results: &[&CheckResult], lacking: &str) -> CheckResult {
     let merged = of_results(results);
     if merged.verdict == Some(Verdict::Fail) || merged.note == NOT_JUDGED {
         return merged;
     }
-    let covers = |f: &&FeatureOutcome| f.sessions.iter().any(|s| s.is_full(f.required));
+    let covers = |f: &FeatureOutcome| f.sessions.iter().any(|s| s.is_full(f.required));
     // What a run by itself lacks of sessions it does not lack here.
-    let unread = parts.iter().map(|(_, f)| f).filter(covers).find_map(|f| {
+    let unread = |f: &FeatureOutcome| {
         let alone = sessions_covered::lacking(&f.sessions, f.required);
         let told = f.checks.iter().find(|c| c.check == logs_clean::BEFORE_DELETING.name)?;
         let clean = told.verdict == Some(Verdict::Pass) || (told.verdict.is_some() && told.note == alone);
         (!clean).then(|| if told.verdict.is_none() { NOT_JUDGED.to_string() } else { told.note.clone() })
+    };
+    // Sessions whose logs nobody read prove nothing here, and take nothing from those that were read.
+    let read: Vec<_> = parts.iter().filter(|(_, f)| !covers(f) || unread(f).is_none()).cloned().collect();
+    let enough = parts.last().is_some_and(|(_, f)| {
+        lacking.is_empty() && sessions_covered::lacking(&sessions(&read), f.required).is_empty()
     });
-    let note = [unread.as_deref().unwrap_or_default(), lacking];
-    let note: Vec<&str> = note.into_iter().filter(|words| !words.is_empty()).collect();
-    let verdict = if note.is_empty() { Verdict::Pass } else { Verdict::Inconclusive };
-    CheckResult { verdict: Some(verdict), note: note.join("; "), ..merged }
+    let first = parts.iter().filter(|(_, f)| covers(f)).find_map(|(_, f)| unread(f)).unwrap_or_default();
+    let note: Vec<&str> = [first.as_str(), lacking].into_iter().filter(|words| !words.is_empty()).collect();
+    let (verdict, note) = match enough {
+        true => (Verdict::Pass, String::new()),
+        false => (Verdict::Inconclusive, note.join("; ")),
+    };
+    CheckResult { verdict: Some(verdict), note, ..merged }
 }
 
 /// The worst that counts: any FAIL, else any PASS, else what is lacking everywhere.
