@@ -23,7 +23,7 @@ pub struct Provenance {
 }
 
 /// How finely steps from tick to tick are told apart in charts.
-const STEPS_PER_INTERVAL: i64 = 200;
+const STEPS_PER_INTERVAL: i64 = 2_000;
 
 /// Judges what a finished engine has seen.
 pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {

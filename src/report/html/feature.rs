@@ -122,6 +122,7 @@ fn shape(
         for (_, _, at) in marks {
             (low, high) = (low.min(*at - shape.width), high.max(*at + shape.width));
         }
+        low = low.max(shape.from.min(Span::ZERO));
         let whole = (high - low).0.max(1) as f64;
         let x = |at: Span| (at - low).0 as f64 / whole * WIDTH;
         let values: u64 = shape.counts.iter().sum::<u64>() + shape.beyond;
@@ -139,7 +140,7 @@ fn shape(
                 chart::mark(page, class, x(*at), SHAPE_PX);
             }
         });
-        chart::axis(page, &[rounded(low).to_string(), rounded(high).to_string()]);
+        chart::axis(page, &[at_bin(low, shape.width).to_string(), at_bin(high, shape.width).to_string()]);
         page.tag("p", &[("class", "legend")], |page| {
             for ((_, class, _), words) in marks.iter().zip(&legend) {
                 page.element("span", &[("class", class)], words).text(" ");
@@ -153,6 +154,12 @@ fn shape(
             page.text(&format!("{} values{beyond}{max}", thousands(values)));
         });
     });
+}
+
+/// An edge of a chart, no finer than its bins.
+fn at_bin(span: Span, width: Span) -> Span {
+    let step = 10_i64.pow(width.0.max(1).ilog10());
+    Span(span.0 / step * step)
 }
 
 fn fields(page: &mut Markup, m: &Measures) {

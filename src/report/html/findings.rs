@@ -14,7 +14,6 @@ use crate::report::worst::{self, Group};
 const GROUPS: usize = 60;
 const SAMPLES: usize = 3;
 const LINES: usize = 24;
-const OPEN: usize = 1;
 const VALUE_COLUMNS: usize = 200;
 
 pub fn section(page: &mut Markup, outcome: &Outcome) {
@@ -34,8 +33,13 @@ pub fn section(page: &mut Markup, outcome: &Outcome) {
         );
         page.element("p", &[], &counts);
         filter(page);
+        // The first that shows both sides is open: it tells the most.
+        let has_records = |group: &Group<'_>| {
+            group.sample.is_some_and(|s| !s.rest_record.is_empty() && !s.ws_record.is_empty())
+        };
+        let open = groups.iter().position(has_records).unwrap_or(0);
         for (number, group) in groups.iter().take(GROUPS).enumerate() {
-            show(page, outcome, number, group);
+            show(page, outcome, number == open, group);
         }
         if groups.len() > GROUPS {
             let words = format!("{} more groups stand in findings.csv.", groups.len() - GROUPS);
@@ -72,11 +76,11 @@ fn filter(page: &mut Markup) {
     );
 }
 
-fn show(page: &mut Markup, outcome: &Outcome, number: usize, group: &Group<'_>) {
+fn show(page: &mut Markup, outcome: &Outcome, is_open: bool, group: &Group<'_>) {
     let severity = group.severity.name();
     let closed = [("class", "finding"), ("data-severity", severity)];
     let open = [("class", "finding"), ("data-severity", severity), ("open", "")];
-    page.tag("details", if number < OPEN { &open } else { &closed }, |page| {
+    page.tag("details", if is_open { &open } else { &closed }, |page| {
         page.tag("summary", &[], |page| {
             let class = if group.waived { "info" } else { severity };
             page.element("span", &[("class", "severity"), ("data-is", class)], severity).text(" ");
