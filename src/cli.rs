@@ -10,6 +10,7 @@ pub mod console;
 pub mod evidence;
 pub mod exit;
 pub mod folder;
+pub mod infer;
 pub mod judging;
 pub mod live;
 pub mod live_run;
@@ -19,14 +20,17 @@ pub mod results;
 pub mod score;
 
 pub mod calendar;
+pub mod completions;
 pub mod demo;
 pub mod drill;
 pub mod explain;
 pub mod gate;
 pub mod import;
 pub mod init;
+pub mod man;
 pub mod plan;
 pub mod replay;
+pub mod report;
 pub mod serve;
 pub mod session;
 pub mod sign;
@@ -67,6 +71,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Gate(arguments) => gate::run(arguments.settings(), console),
         Command::Sign(arguments) => sign::run(arguments.settings(), console),
         Command::Verify(arguments) => verify::run(&arguments.settings(), console),
+        Command::Report(arguments) => report::run(&arguments.settings(), console),
         Command::Serve(arguments) => serve::run(arguments.settings(), console),
         Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
         Command::Drill(arguments) => drill::run(arguments.settings(), console),
@@ -76,6 +81,8 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Explain(arguments) => explain::run(&arguments.settings(), console),
         Command::Plan(arguments) => plan::run(&arguments.settings(), console),
         Command::Calendar(arguments) => calendar::run(&arguments.settings(), console),
+        Command::Completions(arguments) => completions::run(arguments.settings(), console),
+        Command::Man(arguments) => man::run(&arguments.settings(), console),
     }
 }
 

@@ -115,6 +115,8 @@ pub struct Measures {
     pub ws_messages: u64,
     pub ws_bytes: u64,
     pub ws_records: u64,
+    /// Records of either side that the contract's `only` leaves out.
+    pub out_of_scope: u64,
     pub ticks: u64,
     pub pairs: u64,
     pub matched: u64,
@@ -422,10 +424,11 @@ pub struct FeatureProgress {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     pub at: Option<Timestamp>,
-    /// Open connections now.
+    /// Whether a connection is open now, and since when that is so; `None` before the first open.
     pub connected: bool,
+    pub since: Option<Timestamp>,
     pub opens: u64,
     pub features: Vec<FeatureProgress>,
-    /// The last failing finding in words.
-    pub last_finding: Option<String>,
+    /// The last failing finding in words, and when it was made.
+    pub last_finding: Option<(Timestamp, String)>,
 }

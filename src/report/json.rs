@@ -27,6 +27,9 @@ pub const FILE: &str = "report.json";
 /// changing what it means, takes the next.
 pub const SCHEMA: u32 = 1;
 
+/// The JSON Schema (draft 2020-12) of that number, as it is published; a test holds it against the structs below.
+pub const PUBLISHED: &str = include_str!("json/report.schema.json");
+
 /// The whole file, indented, with a line break at its end.
 pub fn to_json(outcome: &Outcome) -> Vec<u8> {
     indented(&Report::of(outcome))
@@ -60,6 +63,7 @@ fn escaped(text: &str) -> String {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Report<'a> {
     schema: u32,
     tool: Cow<'a, str>,
@@ -89,12 +93,14 @@ struct Report<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Feed<'a> {
     feed: Cow<'a, str>,
     address: Cow<'a, str>,
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Feature<'a> {
     feature: Cow<'a, str>,
     flag: Cow<'a, str>,
@@ -107,11 +113,13 @@ struct Feature<'a> {
     sessions: Vec<Watched>,
     proofs: Vec<Proven<'a>>,
     sessions_required: u64,
+    #[cfg_attr(test, schemars(with = "Option<f64>"))]
     coverage_required: Option<Box<RawValue>>,
 }
 
 /// A market session, as far as it was watched.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Watched {
     date: String,
     open: Instant,
@@ -124,6 +132,7 @@ struct Watched {
 
 /// What a compared field was seen to do; ways as `[from, to]`.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Proven<'a> {
     field: Cow<'a, str>,
     changed: bool,
@@ -132,6 +141,7 @@ struct Proven<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Check<'a> {
     check: Cow<'a, str>,
     phase: Cow<'a, str>,
@@ -150,6 +160,7 @@ struct Check<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Measured<'a> {
     streams: u64,
     streams_rest: u64,
@@ -163,6 +174,8 @@ struct Measured<'a> {
     ws_messages: u64,
     ws_bytes: u64,
     ws_records: u64,
+    #[serde(default)]
+    out_of_scope: u64,
     ticks: u64,
     missed_ticks: u64,
     sparse: u64,
@@ -178,6 +191,7 @@ struct Measured<'a> {
     revisions: u64,
     period_ws_ns: Option<i64>,
     period_rest_ns: Option<i64>,
+    #[cfg_attr(test, schemars(with = "Option<f64>"))]
     drift: Option<Box<RawValue>>,
     jitter: Spread,
     freshness_gain: Spread,
@@ -201,6 +215,7 @@ struct Measured<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Field<'a> {
     field: Cow<'a, str>,
     compared: u64,
@@ -208,6 +223,7 @@ struct Field<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Connection {
     opens: u64,
     closes: u64,
@@ -228,6 +244,7 @@ struct Connection {
 
 /// The feed's clock minus ours: within `error_ns` of `offset_ns`.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Offset {
     offset_ns: i64,
     error_ns: i64,
@@ -235,6 +252,7 @@ struct Offset {
 
 /// The samples stand here too, so that a report can be the baseline of a later run.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Process<'a> {
     process: Cow<'a, str>,
     samples: u64,
@@ -245,6 +263,7 @@ struct Process<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Findings<'a> {
     fail: u64,
     warn: u64,
@@ -255,6 +274,7 @@ struct Findings<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Burst<'a> {
     class: Cow<'a, str>,
     feature: Option<Cow<'a, str>>,
@@ -266,6 +286,7 @@ struct Burst<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Sample<'a> {
     class: Cow<'a, str>,
     severity: Cow<'a, str>,
@@ -287,6 +308,7 @@ struct Sample<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Waiver<'a> {
     feature: Cow<'a, str>,
     class: Cow<'a, str>,
@@ -300,6 +322,7 @@ struct Waiver<'a> {
 
 /// Quantiles; `null` each where nothing was measured.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Spread {
     count: u64,
     p50_ns: Option<i64>,
@@ -310,6 +333,9 @@ struct Spread {
 
 #[derive(Clone, Copy)]
 struct Instant(Timestamp);
+
+#[cfg(test)]
+mod schema;
 
 impl Serialize for Instant {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -459,6 +485,7 @@ impl<'a> Measured<'a> {
             ws_messages: m.ws_messages,
             ws_bytes: m.ws_bytes,
             ws_records: m.ws_records,
+            out_of_scope: m.out_of_scope,
             ticks: m.ticks,
             missed_ticks: m.missed_ticks,
             sparse: m.sparse,
