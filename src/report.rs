@@ -9,6 +9,7 @@ pub mod annotations;
 pub mod drill;
 pub mod explain;
 pub mod findings;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod plan;
