@@ -206,6 +206,7 @@ mod reader {
         pub unknown_frames: u64,
         pub malformed_frames: u64,
         pub open_time_ns: i64,
+        pub open: Vec<(String, String)>,
         pub rtt: Spread,
         pub clock_offset: Option<Offset>,
         pub self_stalls: u64,
