@@ -108,6 +108,18 @@ pub enum MarketEvent {
     Close,
 }
 
+impl MarketEvent {
+    /// What a market does then: `XNYS opens`.
+    pub fn verb(self) -> &'static str {
+        match self {
+            MarketEvent::Open => "opens",
+            MarketEvent::BreakStart => "breaks",
+            MarketEvent::BreakEnd => "resumes",
+            MarketEvent::Close => "closes",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MarketState {
     Open,

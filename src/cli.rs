@@ -22,6 +22,7 @@ pub mod standing;
 pub mod store;
 
 pub mod calendar;
+pub mod completions;
 pub mod demo;
 pub mod drill;
 pub mod enable;
@@ -29,8 +30,10 @@ pub mod explain;
 pub mod gate;
 pub mod import;
 pub mod init;
+pub mod man;
 pub mod plan;
 pub mod replay;
+pub mod report;
 pub mod rollback;
 pub mod serve;
 pub mod session;
@@ -76,6 +79,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Rollback(arguments) => rollback::run(&arguments.settings(), console),
         Command::Sign(arguments) => sign::run(arguments.settings(), console),
         Command::Verify(arguments) => verify::run(&arguments.settings(), console),
+        Command::Report(arguments) => report::run(&arguments.settings(), console),
         Command::Serve(arguments) => serve::run(arguments.settings(), console),
         Command::Simulate(arguments) => simulate::run(arguments.settings(), console),
         Command::Drill(arguments) => drill::run(arguments.settings(), console),
@@ -85,6 +89,8 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Explain(arguments) => explain::run(&arguments.settings(), console),
         Command::Plan(arguments) => plan::run(&arguments.settings(), console),
         Command::Calendar(arguments) => calendar::run(&arguments.settings(), console),
+        Command::Completions(arguments) => completions::run(arguments.settings(), console),
+        Command::Man(arguments) => man::run(&arguments.settings(), console),
     }
 }
 

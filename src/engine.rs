@@ -600,6 +600,7 @@ impl Engine {
         Progress {
             at: now,
             connected: self.link.is_open(),
+            since: self.link.since(),
             opens: self.connection.opens,
             features: features.collect(),
             last_finding: self.ledger.last_failing.clone(),

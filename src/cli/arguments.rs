@@ -4,8 +4,8 @@
 use super::folder::Place;
 use super::world::WorldSettings;
 use super::{
-    calendar, demo, drill, enable, explain, gate, import, init, plan, replay, rollback, serve, sign,
-    simulate, status, tap, verify, watch,
+    calendar, completions, demo, drill, enable, explain, gate, import, init, man, plan, replay, report,
+    rollback, serve, sign, simulate, status, tap, verify, watch,
 };
 use crate::model::{Phase, Span, Timestamp};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -52,6 +52,8 @@ pub enum Command {
     Sign(sign::Arguments),
     /// Tell of each signature of the evidence whether it holds, or what changed
     Verify(verify::Arguments),
+    /// Render reports and captures again, in any format
+    Report(report::Arguments),
     /// Serve the reference world: REST and WebSocket on one port, with faults on request
     Serve(serve::Arguments),
     /// Step the reference world through virtual time into a capture
@@ -70,6 +72,10 @@ pub enum Command {
     Plan(plan::Arguments),
     /// Print the sessions of an exchange, or which calendars are known
     Calendar(calendar::Arguments),
+    /// Print what a shell needs to complete this command line
+    Completions(completions::Arguments),
+    /// Print the manual pages, or write them all
+    Man(man::Arguments),
 }
 
 /// Under this heading help lists what every command takes.

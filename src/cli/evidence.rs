@@ -186,29 +186,48 @@ fn run_of(piece: &Piece, outcome: &Outcome, report: &[u8]) -> Run {
 
 /// Reads each piece and counts all as one, judged in these phases.
 pub fn gather(pieces: &[Piece], contract: Option<&Path>, phases: &[Phase]) -> anyhow::Result<Gathered> {
-    let runs = pieces
-        .iter()
-        .map(|piece| {
-            let (outcome, bytes) = match piece {
-                Piece::Report(path) => report_and_bytes(path)?,
-                Piece::Capture(path) => {
-                    let outcome = replay::judge(path, contract, phases)?;
-                    let bytes = json::to_json(&outcome);
-                    (outcome, bytes)
-                }
-            };
-            Ok((run_of(piece, &outcome, &bytes), outcome))
-        })
-        .collect::<anyhow::Result<Vec<(Run, Outcome)>>>()?;
+    let runs = read(pieces, contract, phases)?;
     let outcomes: Vec<Outcome> = runs.iter().map(|(_, outcome)| outcome.clone()).collect();
-    let merged = merge(&outcomes, phases);
-    merged.map(|outcome| Gathered { outcome, runs }).map_err(|refusal| match refusal {
-        NotOneEvidence::Nothing => WrongUse(format!("no evidence was given; {FORMS}")).into(),
-        NotOneEvidence::Overlap { first, second, from, to } => WrongUse(format!(
+    let outcome = merge(&outcomes, phases).map_err(|refusal| refused(&refusal, pieces))?;
+    Ok(Gathered { outcome, runs })
+}
+
+/// What the pieces say, in the phases they were judged in: one as it is, several as one.
+pub fn as_judged(pieces: &[Piece], contract: Option<&Path>, phases: &[Phase]) -> anyhow::Result<Outcome> {
+    let mut outcomes: Vec<Outcome> = read(pieces, contract, phases)?.into_iter().map(|(_, o)| o).collect();
+    if outcomes.len() == 1 {
+        return Ok(outcomes.remove(0));
+    }
+    let checks = || outcomes.iter().flat_map(|o| &o.features).flat_map(|f| &f.checks);
+    let asked = |phase: &Phase| checks().any(|check| check.phase == *phase && check.verdict.is_some());
+    let phases: Vec<Phase> = Phase::ALL.into_iter().filter(asked).collect();
+    merge(&outcomes, &phases).map_err(|refusal| refused(&refusal, pieces))
+}
+
+/// Each piece by itself; captures are judged, in these phases.
+fn read(pieces: &[Piece], contract: Option<&Path>, phases: &[Phase]) -> anyhow::Result<Vec<(Run, Outcome)>> {
+    let one = |piece: &Piece| {
+        let (outcome, bytes) = match piece {
+            Piece::Report(path) => report_and_bytes(path)?,
+            Piece::Capture(path) => {
+                let outcome = replay::judge(path, contract, phases)?;
+                let bytes = json::to_json(&outcome);
+                (outcome, bytes)
+            }
+        };
+        Ok((run_of(piece, &outcome, &bytes), outcome))
+    };
+    pieces.iter().map(one).collect()
+}
+
+fn refused(refusal: &NotOneEvidence, pieces: &[Piece]) -> anyhow::Error {
+    let message = match refusal {
+        NotOneEvidence::Nothing => format!("no evidence was given; {FORMS}"),
+        NotOneEvidence::Overlap { first, second, from, to } => format!(
             "{} and {} overlap from {from} to {to}: what both saw would count twice; leave one out",
-            pieces[first].path().display(),
-            pieces[second].path().display(),
-        ))
-        .into(),
-    })
+            pieces[*first].path().display(),
+            pieces[*second].path().display(),
+        ),
+    };
+    WrongUse(message).into()
 }

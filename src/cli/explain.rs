@@ -5,7 +5,6 @@ use super::arguments::{Format, instant};
 use super::console::Console;
 use super::exit::{Exit, WrongUse};
 use super::replay::{Contracts, Recording, contract};
-use crate::calendar::MarketEvent;
 use crate::capture::{Reader, ReaderOptions};
 use crate::contract::{Contract, spelling};
 use crate::engine::Engine;
@@ -257,13 +256,7 @@ fn session_events(contract: &Contract, focus: &Focus) -> Vec<(Timestamp, String)
     let mut events = Vec::new();
     let mut next = calendar.next_event(focus.from);
     while let Some((at, event)) = next.filter(|(at, _)| *at <= focus.to) {
-        let words = match event {
-            MarketEvent::Open => "opens",
-            MarketEvent::BreakStart => "breaks",
-            MarketEvent::BreakEnd => "resumes",
-            MarketEvent::Close => "closes",
-        };
-        events.push((at, format!("{} {words}", calendar.name)));
+        events.push((at, format!("{} {}", calendar.name, event.verb())));
         next = calendar.next_event(at);
     }
     events

@@ -115,7 +115,8 @@ pub struct Ledger {
     pub samples: Vec<Finding>,
     open: BTreeMap<(Class, Option<usize>, String), OpenEpisode>,
     closed: Vec<Episode>,
-    pub last_failing: Option<String>,
+    /// In words, and when it was made.
+    pub last_failing: Option<(Timestamp, String)>,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -204,7 +205,7 @@ impl Ledger {
         let failing = severity == Severity::Fail && !waived;
         if failing {
             self.episode(index, feature, &draft);
-            self.last_failing = Some(in_words(feature, &draft));
+            self.last_failing = Some((draft.at, in_words(feature, &draft)));
         }
         let name = feature.map(|f| f.name.clone());
         let alike = self.alike.entry((draft.class, name.clone(), draft.field.clone())).or_default();

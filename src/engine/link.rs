@@ -74,6 +74,11 @@ impl Link {
         self.first_open
     }
     /// When the present period of being connected began; `None` while down.
+    /// Since when it has been as it is, up or down; `None` before the first open.
+    pub fn since(&self) -> Option<Timestamp> {
+        self.up_since.or(self.down_since)
+    }
+
     pub fn up_since(&self) -> Option<Timestamp> {
         self.up_since
     }

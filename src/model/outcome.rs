@@ -398,10 +398,11 @@ pub struct FeatureProgress {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     pub at: Option<Timestamp>,
-    /// Open connections now.
+    /// Whether a connection is open now, and since when that is so; `None` before the first open.
     pub connected: bool,
+    pub since: Option<Timestamp>,
     pub opens: u64,
     pub features: Vec<FeatureProgress>,
-    /// The last failing finding in words.
-    pub last_finding: Option<String>,
+    /// The last failing finding in words, and when it was made.
+    pub last_finding: Option<(Timestamp, String)>,
 }

@@ -22,6 +22,7 @@ const FIELD_COLUMNS: usize = 34;
 
 /// Mutants of one class that were answered alike: one line of the table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Line<'d> {
     pub feature: &'d str,
     pub class: &'static str,
@@ -256,6 +257,7 @@ pub fn to_markdown(drill: &Drill, escaped: impl Fn(&str) -> String) -> String {
 
 /// What `report.json` holds of a drill.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Section<'d> {
     seed: u64,
     places: u64,
@@ -266,6 +268,7 @@ pub struct Section<'d> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Totals {
     mutants: u64,
     caught: u64,
@@ -278,6 +281,7 @@ struct Totals {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Slice<'d> {
     feature: &'d str,
     first: String,
@@ -286,6 +290,7 @@ struct Slice<'d> {
 }
 
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Not<'d> {
     feature: &'d str,
     class: &'static str,

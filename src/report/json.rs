@@ -26,6 +26,9 @@ pub const FILE: &str = "report.json";
 /// changing what it means, takes the next.
 pub const SCHEMA: u32 = 1;
 
+/// The JSON Schema (draft 2020-12) of that number, as it is published; a test holds it against the structs below.
+pub const PUBLISHED: &str = include_str!("json/report.schema.json");
+
 /// The whole file, indented, with a line break at its end.
 pub fn to_json(outcome: &Outcome) -> Vec<u8> {
     indented(&Report::of(outcome))
@@ -59,6 +62,7 @@ fn escaped(text: &str) -> String {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Report<'a> {
     schema: u32,
     tool: Cow<'a, str>,
@@ -88,12 +92,14 @@ struct Report<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Feed<'a> {
     feed: Cow<'a, str>,
     address: Cow<'a, str>,
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Feature<'a> {
     feature: Cow<'a, str>,
     flag: Cow<'a, str>,
@@ -106,11 +112,13 @@ struct Feature<'a> {
     sessions: Vec<Watched>,
     proofs: Vec<Proven<'a>>,
     sessions_required: u64,
+    #[cfg_attr(test, schemars(with = "Option<f64>"))]
     coverage_required: Option<Box<RawValue>>,
 }
 
 /// A market session, as far as it was watched.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Watched {
     date: String,
     open: Instant,
@@ -123,6 +131,7 @@ struct Watched {
 
 /// What a compared field was seen to do; ways as `[from, to]`.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Proven<'a> {
     field: Cow<'a, str>,
     changed: bool,
@@ -131,6 +140,7 @@ struct Proven<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Check<'a> {
     check: Cow<'a, str>,
     phase: Cow<'a, str>,
@@ -149,6 +159,7 @@ struct Check<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Measured<'a> {
     streams: u64,
     streams_rest: u64,
@@ -177,6 +188,7 @@ struct Measured<'a> {
     revisions: u64,
     period_ws_ns: Option<i64>,
     period_rest_ns: Option<i64>,
+    #[cfg_attr(test, schemars(with = "Option<f64>"))]
     drift: Option<Box<RawValue>>,
     jitter: Spread,
     freshness_gain: Spread,
@@ -191,6 +203,7 @@ struct Measured<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Field<'a> {
     field: Cow<'a, str>,
     compared: u64,
@@ -198,6 +211,7 @@ struct Field<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Connection {
     opens: u64,
     closes: u64,
@@ -216,6 +230,7 @@ struct Connection {
 
 /// The feed's clock minus ours: within `error_ns` of `offset_ns`.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Offset {
     offset_ns: i64,
     error_ns: i64,
@@ -223,6 +238,7 @@ struct Offset {
 
 /// The samples stand here too, so that a report can be the baseline of a later run.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Process<'a> {
     process: Cow<'a, str>,
     samples: u64,
@@ -233,6 +249,7 @@ struct Process<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Findings<'a> {
     fail: u64,
     warn: u64,
@@ -243,6 +260,7 @@ struct Findings<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Burst<'a> {
     class: Cow<'a, str>,
     feature: Option<Cow<'a, str>>,
@@ -254,6 +272,7 @@ struct Burst<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Sample<'a> {
     class: Cow<'a, str>,
     severity: Cow<'a, str>,
@@ -275,6 +294,7 @@ struct Sample<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Waiver<'a> {
     feature: Cow<'a, str>,
     class: Cow<'a, str>,
@@ -288,6 +308,7 @@ struct Waiver<'a> {
 
 /// Quantiles; `null` each where nothing was measured.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Spread {
     count: u64,
     p50_ns: Option<i64>,
@@ -298,6 +319,9 @@ struct Spread {
 
 #[derive(Clone, Copy)]
 struct Instant(Timestamp);
+
+#[cfg(test)]
+mod schema;
 
 impl Serialize for Instant {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
