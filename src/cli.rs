@@ -16,6 +16,7 @@ pub mod judging;
 pub mod live;
 pub mod live_run;
 pub mod logging;
+pub mod on_fail;
 pub mod recording;
 pub mod results;
 pub mod score;

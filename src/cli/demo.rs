@@ -7,6 +7,7 @@ use super::exit::Exit;
 use super::folder::Place;
 use super::judging::load_contract;
 use super::live_run::{self, LiveRun};
+use super::on_fail::Asked;
 use super::watch::Stop;
 use super::world::{Running, ServerSettings, TruthFile, WorldSettings, help_with_faults};
 use crate::model::Span;
@@ -91,6 +92,8 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
             metrics_listen: None,
             backend: BackendTargets::default(),
             baseline: None,
+            env_file: None,
+            on_fail: Asked::default(),
         };
         let recorded = run.record(console).await;
         server.end(console).await?;

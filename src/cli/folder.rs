@@ -28,6 +28,16 @@ pub enum Place {
     Stored(PathBuf),
 }
 
+impl Place {
+    /// The evidence folder that what is stored there is chained in.
+    pub fn store(&self) -> Option<&Path> {
+        match self {
+            Place::Stored(folder) => Some(folder),
+            Place::Under(_) | Place::Exact(_) => None,
+        }
+    }
+}
+
 /// `20251219T143000Z-ab12`: sorts by time, and tells apart what began in the same second.
 pub fn run_name(start: Timestamp, short: &str) -> String {
     let seconds = Timestamp(start.0 - start.0.rem_euclid(1_000_000_000)).to_string();

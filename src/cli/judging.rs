@@ -7,7 +7,7 @@ use super::results::RunReport;
 use crate::checks::{Provenance, conclude};
 use crate::contract::{BUILTIN, Contract, parse};
 use crate::engine::Engine;
-use crate::model::{Finding, Outcome, Phase};
+use crate::model::{Finding, Outcome, Phase, Severity};
 use crate::reference::Score;
 use anyhow::Context;
 use std::io;
@@ -70,19 +70,30 @@ struct Written {
     report: RunReport,
     /// The first finding that could not be written; reported at the end, so that the fold goes on.
     failed: Option<io::Error>,
+    /// Findings that fail a check, one a feature and class, not yet asked for.
+    failures: Vec<Finding>,
 }
 
 impl Judging {
     pub fn new(contract: Arc<Contract>, report: RunReport) -> Judging {
-        let report = Arc::new(Mutex::new(Written { report, failed: None }));
+        let report = Arc::new(Mutex::new(Written { report, failed: None, failures: Vec::new() }));
         let written = Arc::clone(&report);
         let sink = move |finding: &Finding| {
             let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
             if written.failed.is_none() {
                 written.failed = written.report.finding(finding).err();
             }
+            let same = |known: &Finding| known.feature == finding.feature && known.class == finding.class;
+            if finding.severity == Severity::Fail && !finding.waived && !written.failures.iter().any(same) {
+                written.failures.push(finding.clone());
+            }
         };
         Judging { engine: Engine::new(contract, Box::new(sink)), report }
+    }
+
+    /// Findings that fail a check since this was asked last, one a feature and class.
+    pub fn failures(&self) -> Vec<Finding> {
+        std::mem::take(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner).failures)
     }
 
     /// Hands the findings so far to the system, so that a kill loses none of them.

@@ -4,15 +4,17 @@
 use super::arguments::Format;
 use super::console::{Console, variable};
 use super::exit::{Exit, WrongUse};
+use super::flag_file::FlagFile;
 use super::folder::{Place, run_name};
 use super::judging::{Judged, Judging, TOOL};
 use super::live::Live;
+use super::on_fail::{Asked, OnFail};
 use super::recording;
 use super::results::RunReport;
 use super::watch::Stop;
 use crate::capture::Writer;
 use crate::contract::Contract;
-use crate::env_file;
+use crate::env_file::{self, State};
 use crate::model::outcome::{ProcessOutcome, Progress};
 use crate::model::{Event, Observation, Phase, Timestamp};
 use crate::report::prometheus;
@@ -45,6 +47,9 @@ pub struct LiveRun {
     pub metrics_listen: Option<SocketAddr>,
     /// What is watched beside the feeds.
     pub backend: BackendTargets,
+    /// Where flags are read; `None`: the environment.
+    pub env_file: Option<PathBuf>,
+    pub on_fail: Asked,
     /// What an earlier run's processes used.
     pub baseline: Option<Vec<ProcessOutcome>>,
 }
@@ -56,6 +61,7 @@ pub struct Recorded {
     end: RunEnd,
     phases: Vec<Phase>,
     format: Format,
+    on_fail: OnFail,
 }
 
 pub fn runtime() -> anyhow::Result<Runtime> {
@@ -76,6 +82,11 @@ impl LiveRun {
         if let Some(path) = self.planned_capture() {
             recording::refuse_existing(&path)?;
         }
+        let on_fail = OnFail::new(self.on_fail, &self.contract, self.place.store(), console)?;
+        let flags = match &self.env_file {
+            Some(path) => flags_in(&FlagFile::read(path)?, &self.contract),
+            None => flags(&self.contract),
+        };
         let (progress, newest) = watch::channel(None);
         let metrics = match self.metrics_listen {
             Some(listen) => Some(metrics(listen, newest, console).await?),
@@ -92,7 +103,7 @@ impl LiveRun {
             seed,
             feeds: Feeds::Both,
             features: None,
-            flags: flags(&self.contract),
+            flags,
             proxies,
             backend: self.backend,
         };
@@ -100,6 +111,7 @@ impl LiveRun {
             judging: Judging::new(Arc::clone(&self.contract), report),
             live: Some(Live::start(console, &self.contract, now, ends)),
             progress,
+            on_fail,
         };
         if let Some(baseline) = self.baseline {
             judge.judging.engine.set_baseline(baseline);
@@ -114,7 +126,13 @@ impl LiveRun {
             recording::discard_empty(&path);
         }
         let end = ended.map_err(|error| wrong(error, &path))?;
-        Ok(Recorded { judging: judge.judging, end, phases: self.phases, format: self.format })
+        Ok(Recorded {
+            judging: judge.judging,
+            end,
+            phases: self.phases,
+            format: self.format,
+            on_fail: judge.on_fail,
+        })
     }
 }
 
@@ -133,7 +151,12 @@ impl Recorded {
     /// Writes the reports, prints the result.
     pub fn finish(self, console: &Console) -> anyhow::Result<Exit> {
         let judged = Judged { phases: &self.phases, ..Judged::default() };
-        self.judging.finish(vec![self.end.capture_sha256], judged, self.format, console)
+        let (outcome, report) = self.judging.conclude(vec![self.end.capture_sha256], judged)?;
+        let mut on_fail = self.on_fail;
+        on_fail.verdict(&outcome);
+        let exit = report.finish(&outcome, None, self.format, console)?;
+        on_fail.finish()?;
+        Ok(exit)
     }
 }
 
@@ -165,7 +188,15 @@ fn wrong(error: RunError, path: &std::path::Path) -> anyhow::Error {
 
 /// Each feature's flag and its state in the environment.
 pub fn flags(contract: &Contract) -> Vec<(String, bool)> {
-    let on = |name: &str| variable(name).is_some_and(|value| env_file::state(&value) == env_file::State::On);
+    states(contract, |name| variable(name).map(|value| env_file::state(&value)))
+}
+
+fn flags_in(file: &FlagFile, contract: &Contract) -> Vec<(String, bool)> {
+    states(contract, |name| file.state(name))
+}
+
+fn states(contract: &Contract, state: impl Fn(&str) -> Option<State>) -> Vec<(String, bool)> {
+    let on = |name: &str| state(name) == Some(State::On);
     let mut flags: Vec<(String, bool)> = Vec::new();
     for feature in contract.features.iter().filter(|f| !f.flag.is_empty()) {
         if flags.iter().all(|(name, _)| *name != feature.flag) {
@@ -236,6 +267,7 @@ struct Watching {
     live: Option<Live>,
     /// For whoever asks meanwhile.
     progress: watch::Sender<Option<Progress>>,
+    on_fail: OnFail,
 }
 
 impl Judge for Watching {
@@ -243,6 +275,9 @@ impl Judge for Watching {
         log(observation);
         // A body was found to be JSON before it was recorded as JSON.
         let _ = self.judging.engine.observe(observation);
+        for finding in self.judging.failures() {
+            self.on_fail.finding(&finding);
+        }
     }
 
     /// Only shows: an observation that came in earlier may still be in the queue, so nothing is judged

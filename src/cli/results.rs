@@ -29,10 +29,7 @@ pub struct RunReport {
 impl RunReport {
     /// Makes the folder and opens `findings.csv`; where that fails no work has been done yet.
     pub fn start(place: &Place, run: &str) -> anyhow::Result<RunReport> {
-        let store = match place {
-            Place::Stored(store) => Some(store.clone()),
-            Place::Under(_) | Place::Exact(_) => None,
-        };
+        let store = place.store().map(Path::to_path_buf);
         store.as_deref().map_or(Ok(()), store::ready)?;
         let folder = ReportFolder::create(place, run)?;
         let findings = FindingsCsv::new(folder.stream(findings::FILE)?)

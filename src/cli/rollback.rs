@@ -142,7 +142,7 @@ fn watched(settings: &Settings, off: &Off, clock: Clock, console: &Console) -> a
     let limit = feature.rest.poll + contract.rest.timeout + contract.settle;
     let due = feature.rest.each.iter().map(|(_, values)| values.len()).product();
     let contract = Arc::new(contract);
-    if let Place::Stored(folder) = &settings.place {
+    if let Some(folder) = settings.place.store() {
         store::ready(folder)?;
     }
     let folder = ReportFolder::create(&settings.place, &format!("{}-rollback", run_name(off.at, "")))?;
@@ -188,7 +188,7 @@ fn watched(settings: &Settings, off: &Off, clock: Clock, console: &Console) -> a
     let drill = drill(settings, off, limit, &serving, (asked, end), &contract);
     let bytes = serde_json::to_vec_pretty(&drill).context("could not write the drill")?;
     folder.write(FILE, &bytes)?;
-    if let Place::Stored(store) = &settings.place {
+    if let Some(store) = settings.place.store() {
         let stored = Stored {
             kind: Kind::Rollback,
             path: &folder.path().join(FILE),

@@ -21,7 +21,8 @@ Examples:
   cutover verify reports
   cutover verify --evidence evidence --format json
 
-Exit 0 where all signatures (and the chain of --evidence) hold, 1 where one does not, 3 where one covers less than is given, or there is none.";
+Exit 0 where all signatures (and the chain of --evidence) hold, 1 where one does not, 3 where one covers
+less than is given, or there is none.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

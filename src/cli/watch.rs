@@ -9,6 +9,7 @@ use super::exit::Exit;
 use super::folder::Place;
 use super::judging::{load_contract, narrow};
 use super::live_run::{self, LiveRun};
+use super::on_fail::Asked;
 use crate::model::{Phase, Span, Timestamp};
 use clap::Args;
 use std::net::SocketAddr;
@@ -21,8 +22,12 @@ Examples:
   cutover watch --contract cutover.toml --until 21:00           until 21:00 UTC
   cutover watch --contract cutover.toml --feature positions --phase after-enabling --for 1h
   cutover watch --process daphne --log backend=backend.log --baseline reports/20251219T143000Z-ab12 --for 1h
+  cutover watch --contract cutover.toml --env-file .env --rollback-on-fail --on-fail 'notify \"$CUTOVER_FEATURE\"'
 
 Without --for and --until it runs until Ctrl-C, which ends it in order, with a report.";
+
+/// Under this heading help lists flags, and what a failure leads to.
+const ON_FAIL: &str = "Flags";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -48,7 +53,7 @@ pub struct Arguments {
     /// Draws the polls' phases and the reconnects' jitter; a new one each run without it
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// The feeds run this many times as fast as promised (`cutover serve --speed N`)
+    /// The feeds run N times as fast as promised (`cutover serve --speed N`)
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MAX_SPEED))]
     speed: u32,
     /// Serve the run's counts as Prometheus metrics, e.g. on 127.0.0.1:9464, at /metrics
@@ -59,6 +64,15 @@ pub struct Arguments {
     /// Hold CPU and memory against this earlier run: its report, report folder or capture
     #[arg(long, value_name = "RUN", help_heading = BACKEND)]
     baseline: Option<PathBuf>,
+    /// Read the flags from this file instead of the environment
+    #[arg(long, value_name = "FILE", help_heading = ON_FAIL)]
+    env_file: Option<PathBuf>,
+    /// Run this by the shell, once, at the first failure; it is told what failed in CUTOVER_FEATURE, CUTOVER_CLASS…
+    #[arg(long, value_name = "COMMAND", help_heading = ON_FAIL)]
+    on_fail: Option<String>,
+    /// Turn the flag of a feature that fails off in --env-file, at once
+    #[arg(long, requires = "env_file", help_heading = ON_FAIL)]
+    rollback_on_fail: bool,
     #[command(flatten)]
     report: ReportArguments,
 }
@@ -78,6 +92,9 @@ pub struct Settings {
     pub metrics_listen: Option<SocketAddr>,
     pub backend: BackendArguments,
     pub baseline: Option<PathBuf>,
+    /// Where flags are read; `None`: the environment.
+    pub env_file: Option<PathBuf>,
+    pub on_fail: Asked,
     pub place: Place,
     pub format: Format,
 }
@@ -156,6 +173,11 @@ impl Arguments {
             metrics_listen: self.metrics_listen,
             backend: self.backend,
             baseline: self.baseline,
+            on_fail: Asked {
+                command: self.on_fail,
+                rollback: self.env_file.clone().filter(|_| self.rollback_on_fail),
+            },
+            env_file: self.env_file,
             place: self.report.place(),
             format: self.report.format,
         }
@@ -179,6 +201,8 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
         record: settings.record,
         place: settings.place,
         format: settings.format,
+        env_file: settings.env_file,
+        on_fail: settings.on_fail,
     };
     let runtime = live_run::runtime()?;
     let recorded = runtime.block_on(run.record(console))?;
