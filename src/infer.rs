@@ -15,17 +15,16 @@ mod pace;
 mod pairs;
 mod routing;
 mod table;
-mod tree;
 mod write;
 
 pub use write::{UNSURE, bare};
 
+use crate::model::tree::Tree;
 use crate::model::{Event, Observation, Payload, Span, Timestamp};
 use feature::{Draft, Tables};
 use routing::routing;
 use std::collections::{BTreeMap, BTreeSet};
 use table::Body;
-use tree::Tree;
 
 /// Bytes of bodies that are kept as trees, which take many times as much.
 const MOST_BYTES: usize = 24 << 20;

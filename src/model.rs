@@ -7,6 +7,7 @@ pub mod observation;
 pub mod outcome;
 pub mod text;
 pub mod time;
+pub mod tree;
 pub mod value;
 
 pub use finding::{Class, Finding, Severity};
