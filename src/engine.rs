@@ -25,6 +25,7 @@ pub mod logs;
 pub mod market_status;
 pub mod plan;
 pub mod proof;
+pub mod reshape;
 pub mod resources;
 pub mod route;
 pub mod sessions;
@@ -429,11 +430,36 @@ impl Engine {
                 Routed::NoType => self.unknown_type(at, "", text),
                 Routed::Unknown(kind) => self.unknown_type(at, &kind, text),
                 Routed::Features(group) => self.on_message(at, conn, bytes, text, group, read),
+                Routed::Messages => self.on_messages(at, conn, text),
             },
             (Payload::Text(text), _) => self.malformed(at, format!("not JSON: {}", quote(text))),
             (Payload::Base64(text), _) => self.malformed(at, format!("not text; in base64: {}", quote(text))),
             (Payload::Empty, _) => self.malformed(at, "an empty frame".into()),
             (Payload::Json { .. }, None) => {}
+        }
+    }
+
+    /// Several messages in one frame: each as if it had come alone, in their order.
+    fn on_messages(&mut self, at: Timestamp, conn: u32, text: &str) {
+        let plan = Arc::clone(&self.plan);
+        let mut extraction = Extraction::default();
+        for message in extract::elements(text) {
+            extraction.clear();
+            let Ok(Reading { routed: Some(routed), body }) =
+                extract::read_message(&plan, message, &mut extraction)
+            else {
+                return;
+            };
+            let bytes = message.len() as u64;
+            match routed {
+                Routed::Features(group) => {
+                    self.on_message(at, conn, bytes, message, group, (body, &extraction))
+                }
+                Routed::Ignored => {}
+                Routed::Unknown(kind) => self.unknown_type(at, &kind, message),
+                // Lists in lists are nobody's messages.
+                Routed::NoType | Routed::Messages => self.unknown_type(at, "", message),
+            }
         }
     }
 

@@ -13,6 +13,7 @@ pub mod findings;
 pub mod json;
 pub mod junit;
 pub mod plan;
+pub mod prometheus;
 pub mod signoff;
 pub mod summary;
 pub mod terminal;

@@ -206,6 +206,7 @@ fn measures(feature: &FeatureState, tally: &Tally) -> Measures {
         ws_messages: traffic.ws_messages,
         ws_bytes: traffic.ws_bytes,
         ws_records: traffic.ws_records,
+        out_of_scope: traffic.out_of_scope,
         ticks: feature.streams.iter().map(|s| s.cadence.ticks).sum(),
         pairs: counts.pairs,
         matched: counts.matched,

@@ -88,6 +88,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
             record: settings.record,
             place: settings.place,
             format: settings.format,
+            metrics_listen: None,
             backend: BackendTargets::default(),
             baseline: None,
         };

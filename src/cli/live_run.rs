@@ -12,11 +12,14 @@ use super::results::RunReport;
 use super::watch::Stop;
 use crate::capture::Writer;
 use crate::contract::Contract;
-use crate::model::outcome::ProcessOutcome;
+use crate::model::outcome::{ProcessOutcome, Progress};
 use crate::model::{Event, Observation, Phase, Timestamp};
+use crate::report::prometheus;
 use crate::report::terminal::clean;
+use crate::server::page::{Served, serve};
 use crate::source::{BackendTargets, Clock, Feeds, Judge, ProxySettings, RunEnd, RunError, RunSettings, run};
 use anyhow::Context;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::Runtime;
@@ -37,6 +40,8 @@ pub struct LiveRun {
     pub record: Option<PathBuf>,
     pub place: Place,
     pub format: Format,
+    /// Where to serve metrics of the run.
+    pub metrics_listen: Option<SocketAddr>,
     /// What is watched beside the feeds.
     pub backend: BackendTargets,
     /// What an earlier run's processes used.
@@ -70,6 +75,11 @@ impl LiveRun {
         if let Some(path) = self.planned_capture() {
             recording::refuse_existing(&path)?;
         }
+        let (progress, newest) = watch::channel(None);
+        let metrics = match self.metrics_listen {
+            Some(listen) => Some(metrics(listen, newest, console).await?),
+            None => None,
+        };
         let report = RunReport::start(&self.place, &run_name(now, &format!("{:04x}", seed & 0xffff)))?;
         let path = self.record.unwrap_or_else(|| report.path().join(CAPTURE));
         let capture = recording::create(&path)?;
@@ -88,6 +98,7 @@ impl LiveRun {
         let mut judge = Watching {
             judging: Judging::new(Arc::clone(&self.contract), report),
             live: Some(Live::start(console, &self.contract, now, ends)),
+            progress,
         };
         if let Some(baseline) = self.baseline {
             judge.judging.engine.set_baseline(baseline);
@@ -97,6 +108,7 @@ impl LiveRun {
         if let Some(live) = judge.live.take() {
             live.finish();
         }
+        drop(metrics);
         if matches!(ended, Err(RunError::Setup(_))) {
             recording::discard_empty(&path);
         }
@@ -122,6 +134,23 @@ impl Recorded {
         let judged = Judged { phases: &self.phases, ..Judged::default() };
         self.judging.finish(vec![self.end.capture_sha256], judged, self.format, console)
     }
+}
+
+/// Serves the newest progress; before the first there is nothing to tell, and the page is not there.
+async fn metrics(
+    listen: SocketAddr,
+    newest: watch::Receiver<Option<Progress>>,
+    console: &Console,
+) -> anyhow::Result<Served> {
+    let pages = move |path: &str| {
+        let progress = newest.borrow();
+        let page = progress.as_ref().filter(|_| path == "/metrics")?;
+        Some((prometheus::CONTENT_TYPE, prometheus::to_text(page)))
+    };
+    let served = serve(listen, Arc::new(pages)).await;
+    let served = served.map_err(|error| WrongUse(format!("could not serve metrics: {error}")))?;
+    console.note(&format!("metrics on http://{}/metrics", served.address));
+    Ok(served)
 }
 
 /// What cannot be set up was typed wrongly; anything else kept the tool from its work.
@@ -207,6 +236,8 @@ fn log(Observation { at, event }: &Observation<'_>) {
 struct Watching {
     judging: Judging,
     live: Option<Live>,
+    /// For whoever asks meanwhile.
+    progress: watch::Sender<Option<Progress>>,
 }
 
 impl Judge for Watching {
@@ -220,8 +251,10 @@ impl Judge for Watching {
     /// by the clock.
     fn tick(&mut self, now: Timestamp) {
         self.judging.flush();
+        let progress = self.judging.engine.progress();
         if let Some(live) = &mut self.live {
-            live.update(&self.judging.engine.progress(), now);
+            live.update(&progress, now);
         }
+        self.progress.send_replace(Some(progress));
     }
 }

@@ -11,6 +11,7 @@ use super::judging::{load_contract, narrow};
 use super::live_run::{self, LiveRun};
 use crate::model::{Phase, Span, Timestamp};
 use clap::Args;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -50,6 +51,9 @@ pub struct Arguments {
     /// The feeds run this many times as fast as promised (`cutover serve --speed N`)
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MAX_SPEED))]
     speed: u32,
+    /// Serve the run's counts as Prometheus metrics, e.g. on 127.0.0.1:9464, at /metrics
+    #[arg(long, value_name = "HOST:PORT")]
+    metrics_listen: Option<SocketAddr>,
     #[command(flatten)]
     backend: BackendArguments,
     /// Hold CPU and memory against this earlier run: its report, report folder or capture
@@ -71,6 +75,7 @@ pub struct Settings {
     pub record: Option<PathBuf>,
     pub seed: Option<u64>,
     pub speed: u32,
+    pub metrics_listen: Option<SocketAddr>,
     pub backend: BackendArguments,
     pub baseline: Option<PathBuf>,
     pub place: Place,
@@ -148,6 +153,7 @@ impl Arguments {
             record: self.record,
             seed: self.seed,
             speed: self.speed,
+            metrics_listen: self.metrics_listen,
             backend: self.backend,
             baseline: self.baseline,
             place: self.report.place(),
@@ -163,6 +169,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let baseline = settings.baseline.map(|path| baseline::load(&path, &contract)).transpose()?;
     let run = LiveRun {
         backend: settings.backend.targets(&contract),
+        metrics_listen: settings.metrics_listen,
         baseline,
         contract,
         stop: settings.stop,

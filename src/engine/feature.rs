@@ -71,6 +71,8 @@ pub struct Traffic {
     pub ws_in_hours: u64,
     pub ws_bytes: u64,
     pub ws_records: u64,
+    /// Records of either side that `only` leaves out.
+    pub out_of_scope: u64,
     pub first_message: Option<Timestamp>,
     pub last_message: Option<Timestamp>,
 }
@@ -302,6 +304,10 @@ impl FeatureState {
         for index in records {
             self.traffic.rest_records += 1;
             self.scratch.fill(plan, extraction, index, text, &self.endpoints[endpoint].params);
+            if !self.scratch.in_scope(plan) {
+                self.traffic.out_of_scope += 1;
+                continue;
+            }
             let number = match self.stream() {
                 Ok(number) => number,
                 Err(column) => {
@@ -343,6 +349,10 @@ impl FeatureState {
         for index in records {
             self.traffic.ws_records += 1;
             self.scratch.fill(plan, extraction, index, text, &[]);
+            if !self.scratch.in_scope(plan) {
+                self.traffic.out_of_scope += 1;
+                continue;
+            }
             let number = match self.stream() {
                 Ok(number) => number,
                 Err(column) => {

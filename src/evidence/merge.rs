@@ -363,6 +363,7 @@ fn plus(a: Measures, b: &Measures) -> Measures {
         ws_messages: a.ws_messages + b.ws_messages,
         ws_bytes: a.ws_bytes + b.ws_bytes,
         ws_records: a.ws_records + b.ws_records,
+        out_of_scope: a.out_of_scope + b.out_of_scope,
         ticks: a.ticks + b.ticks,
         pairs: a.pairs + b.pairs,
         matched: a.matched + b.matched,

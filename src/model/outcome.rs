@@ -114,6 +114,8 @@ pub struct Measures {
     pub ws_messages: u64,
     pub ws_bytes: u64,
     pub ws_records: u64,
+    /// Records of either side that the contract's `only` leaves out.
+    pub out_of_scope: u64,
     pub ticks: u64,
     pub pairs: u64,
     pub matched: u64,

@@ -173,6 +173,8 @@ struct Measured<'a> {
     ws_messages: u64,
     ws_bytes: u64,
     ws_records: u64,
+    #[serde(default)]
+    out_of_scope: u64,
     ticks: u64,
     missed_ticks: u64,
     sparse: u64,
@@ -471,6 +473,7 @@ impl<'a> Measured<'a> {
             ws_messages: m.ws_messages,
             ws_bytes: m.ws_bytes,
             ws_records: m.ws_records,
+            out_of_scope: m.out_of_scope,
             ticks: m.ticks,
             missed_ticks: m.missed_ticks,
             sparse: m.sparse,

@@ -17,6 +17,7 @@ mod bad_feeds;
 mod demos;
 mod drills;
 mod interrupted;
+mod metrics;
 mod output;
 mod recordings;
 mod round_trip;

@@ -75,10 +75,14 @@ impl Running {
 
     /// What it printed and how it ended; both streams are read at once, so that neither fills up.
     pub fn finish(mut self) -> Ran {
-        let stderr = reader(self.child.stderr.take().unwrap());
+        let stderr = reader(self.child.stderr.take().expect("stderr was not taken before"));
         let stdout = reader(self.child.stdout.take().unwrap());
         let status = self.child.wait().unwrap();
         Ran { code: status.code(), out: stdout.join().unwrap(), err: stderr.join().unwrap() }
+    }
+
+    pub fn stderr(&mut self) -> impl Read + use<> {
+        self.child.stderr.take().unwrap()
     }
 
     pub fn stdout(&mut self) -> impl Read + use<> {

@@ -184,6 +184,7 @@ impl Measured<'_> {
             ws_messages: self.ws_messages,
             ws_bytes: self.ws_bytes,
             ws_records: self.ws_records,
+            out_of_scope: self.out_of_scope,
             ticks: self.ticks,
             missed_ticks: self.missed_ticks,
             sparse: self.sparse,
