@@ -155,8 +155,11 @@ impl Watched {
             }
             Event::WsError { error, status, .. } => self.trouble("WebSocket", error, *status),
             Event::Ws { payload: Payload::Json { text, .. }, .. } => {
-                if let Some(tree) = self.keep(text) {
-                    self.frames.push((*at, tree));
+                match self.keep(text) {
+                    // A frame that is a list is each of its messages in turn.
+                    Some(Tree::List(messages)) => self.frames.extend(messages.into_iter().map(|m| (*at, m))),
+                    Some(tree) => self.frames.push((*at, tree)),
+                    None => {}
                 }
             }
             Event::Ws { .. } => self.unreadable += 1,

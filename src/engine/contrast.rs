@@ -141,6 +141,9 @@ impl Contraster {
         for record in body.records {
             let mut content = Content::default();
             content.fill(plan, &self.extraction, record, text, &params);
+            if !content.in_scope(plan) {
+                continue;
+            }
             let key = feature.key.iter().filter_map(column);
             let stream = label(key.map(|column| {
                 let rule = &rules.columns[column];
