@@ -9,6 +9,7 @@ pub mod baseline;
 pub mod console;
 pub mod evidence;
 pub mod exit;
+pub mod flag_file;
 pub mod folder;
 pub mod infer;
 pub mod judging;
@@ -18,12 +19,15 @@ pub mod logging;
 pub mod recording;
 pub mod results;
 pub mod score;
+pub mod standing;
+pub mod store;
 
 pub mod calendar;
 pub mod completions;
 pub mod demo;
 pub mod diff;
 pub mod drill;
+pub mod enable;
 pub mod explain;
 pub mod gate;
 pub mod import;
@@ -32,11 +36,13 @@ pub mod man;
 pub mod plan;
 pub mod replay;
 pub mod report;
+pub mod rollback;
 pub mod serve;
 pub mod session;
 pub mod sign;
 pub mod signing_key;
 pub mod simulate;
+pub mod status;
 pub mod tap;
 pub mod verify;
 pub mod watch;
@@ -70,6 +76,9 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Watch(arguments) => watch::run(arguments.settings(), console),
         Command::Replay(arguments) => replay::run(arguments.settings(), console),
         Command::Gate(arguments) => gate::run(arguments.settings(), console),
+        Command::Status(arguments) => status::run(&arguments.settings(), console),
+        Command::Enable(arguments) => enable::run(&arguments.settings(), console),
+        Command::Rollback(arguments) => rollback::run(&arguments.settings(), console),
         Command::Sign(arguments) => sign::run(arguments.settings(), console),
         Command::Verify(arguments) => verify::run(&arguments.settings(), console),
         Command::Report(arguments) => report::run(&arguments.settings(), console),

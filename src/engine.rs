@@ -596,14 +596,23 @@ impl Engine {
         for feature in features {
             feature.end(began, at, &mut around);
         }
-        let up: Span = self.link.up_times(at).fold(Span::ZERO, |sum, (from, to)| sum + (to - from));
-        self.connection.open_time = self.connection.open_time + up;
+        self.connection = self.connection_until(at);
         self.frontend.end(at);
         self.logs.end(at);
         self.resources.end(at);
         self.deadlines.clear();
         self.link = Link::default();
         self.run.began = None;
+    }
+
+    /// The connection over all runs, the present one up to `at`.
+    pub fn connection_until(&self, at: Timestamp) -> ConnectionOutcome {
+        let mut connection = self.connection.clone();
+        for (from, to) in self.link.up_times(at) {
+            connection.open_time = connection.open_time + (to - from);
+            connection.add_open(from, to);
+        }
+        connection
     }
 
     /// Where the run stands, for a live view.

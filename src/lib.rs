@@ -34,6 +34,8 @@ pub mod reference;
 
 pub mod drill;
 
+pub mod env_file;
+
 #[cfg(feature = "io")]
 pub mod source;
 

@@ -5,6 +5,7 @@ pub mod finding;
 pub mod json;
 pub mod observation;
 pub mod outcome;
+pub mod series;
 pub mod text;
 pub mod time;
 pub mod tree;

@@ -10,6 +10,7 @@ pub mod contrast;
 pub mod drill;
 pub mod explain;
 pub mod findings;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod plan;

@@ -4,8 +4,8 @@
 use super::folder::Place;
 use super::world::WorldSettings;
 use super::{
-    calendar, completions, demo, diff, drill, explain, gate, import, init, man, plan, replay, report, serve,
-    sign, simulate, tap, verify, watch,
+    calendar, completions, demo, diff, drill, enable, explain, gate, import, init, man, plan, replay, report,
+    rollback, serve, sign, simulate, status, tap, verify, watch,
 };
 use crate::model::{Phase, Span, Timestamp};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -42,6 +42,12 @@ pub enum Command {
     Replay(replay::Arguments),
     /// Tell from reports and captures whether a feature may pass; for CI
     Gate(gate::Arguments),
+    /// Tell per feature what its flag says, which phases are done, and what is next
+    Status(status::Arguments),
+    /// Turn a feature's flag on in an env file, through the gate, one at a time
+    Enable(enable::Arguments),
+    /// Turn a feature's flag off at once, and watch that REST serves again
+    Rollback(rollback::Arguments),
     /// Sign evidence as a reviewer, or make the key for it
     Sign(sign::Arguments),
     /// Tell of each signature of the evidence whether it holds, or what changed
@@ -120,6 +126,9 @@ pub struct ReportArguments {
     /// Exactly this folder; an earlier report in it is replaced
     #[arg(long, value_name = "DIR", conflicts_with = "reports")]
     pub report_dir: Option<PathBuf>,
+    /// Into a folder of its own below this store of evidence, chained to the runs before it
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["reports", "report_dir"])]
+    pub evidence: Option<PathBuf>,
     /// How results are printed: text ends with the report folder, json is report.json alone
     #[arg(long, value_name = "text|json", default_value = "text")]
     #[arg(hide_possible_values = true, hide_default_value = true)]
@@ -128,9 +137,10 @@ pub struct ReportArguments {
 
 impl ReportArguments {
     pub fn place(&self) -> Place {
-        match &self.report_dir {
-            Some(dir) => Place::Exact(dir.clone()),
-            None => Place::Under(self.reports.clone()),
+        match (&self.evidence, &self.report_dir) {
+            (Some(dir), _) => Place::Stored(dir.clone()),
+            (None, Some(dir)) => Place::Exact(dir.clone()),
+            (None, None) => Place::Under(self.reports.clone()),
         }
     }
 }

@@ -20,12 +20,13 @@ use std::sync::Arc;
 
 const EXAMPLES: &str = "\
 Examples:
-  cutover diff rest.json ws.json --contract cutover.toml --feature positions   REST's body, the stream's message
+  cutover diff rest.json message.json --contract cutover.toml --feature positions
   cutover diff before.json after.json --contract cutover.toml --feature positions --side rest
-  cutover diff monday.jsonl tuesday.jsonl.zst                                  by the contract in the first
-  cutover diff a.json b.json                                                   without a contract, value by value
+  cutover diff monday.jsonl tuesday.jsonl.zst      by the contract in the first
+  cutover diff a.json b.json                       without a contract, value by value
 
-Recordings are compared side by side: versions of one event time, or each stream's last record where there is none.
+Recordings are compared each side with its like: versions of one event time, or each stream's last
+record where there is none.
 
 Exit codes: 0 equal, 1 different, 2 wrong use, 3 nothing to compare, 4 the tool could not do its work";
 
@@ -38,7 +39,7 @@ pub struct Arguments {
     /// Another one of its kind
     #[arg(value_name = "B")]
     b: PathBuf,
-    /// Compare by this contract; recordings carry one, bodies are compared value by value without
+    /// Compare by this contract; recordings carry one, bodies need none
     #[arg(long, value_name = "FILE")]
     contract: Option<PathBuf>,
     /// The feature that the bodies belong to; of recordings only this one (repeatable)

@@ -2,16 +2,45 @@
 //! Must not judge what they hold together.
 
 use super::exit::WrongUse;
-use super::replay;
+use super::{replay, store};
 use crate::evidence::sign::{GivenRun, NotASignature, Run, Signature, sha256};
 use crate::evidence::{NotOneEvidence, merge};
 use crate::model::{Outcome, Phase, Verdict};
 use crate::report::json;
 use anyhow::Context;
+use clap::Args;
 use std::path::{Path, PathBuf};
 
 /// How evidence may be given, for messages.
-const FORMS: &str = "give report folders, a folder of them, report.json files or captures";
+const FORMS: &str =
+    "give report folders, a folder of them, report.json files, captures, or the folder of --evidence";
+
+/// Evidence as it is given on the command line.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Args)]
+pub struct Given {
+    /// Report folders, a folder of them, report.json files, captures
+    #[arg(value_name = "EVIDENCE")]
+    pub evidence: Vec<PathBuf>,
+    /// All runs stored in this folder (`watch --evidence DIR`); its chain has to be whole
+    #[arg(long = "evidence", value_name = "DIR")]
+    pub store: Option<PathBuf>,
+}
+
+impl Given {
+    pub fn is_empty(&self) -> bool {
+        self.evidence.is_empty() && self.store.is_none()
+    }
+
+    /// The same on a command line, for advice.
+    pub fn words(&self) -> Vec<String> {
+        let store = self.store.iter().flat_map(|store| ["--evidence".into(), store.display().to_string()]);
+        store.chain(self.evidence.iter().map(|path| path.display().to_string())).collect()
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        self.store.iter().chain(&self.evidence)
+    }
+}
 
 /// One piece of evidence: a report, or a capture that is judged when it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,10 +57,13 @@ impl Piece {
     }
 }
 
-/// What the paths stand for, in the order given; those of a folder by name.
-pub fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<Piece>> {
+/// What was given, in order: stored runs as they were stored, those of other folders by name.
+pub fn find(given: &Given) -> anyhow::Result<Vec<Piece>> {
     let mut pieces = Vec::new();
-    for path in paths {
+    if let Some(store) = &given.store {
+        pieces.extend(store::reports(store)?.into_iter().map(Piece::Report));
+    }
+    for path in &given.evidence {
         if path.is_dir() {
             let reports = reports_in(path)?;
             if reports.is_empty() {
@@ -81,8 +113,8 @@ fn report_and_bytes(path: &Path) -> anyhow::Result<(Outcome, Vec<u8>)> {
 const SIGNATURES: &str = "signatures";
 
 /// Where a signature of this evidence is kept: in the first folder given, or beside the first file.
-pub fn signature_folder(paths: &[PathBuf]) -> PathBuf {
-    paths.first().map(|path| folder_of(path).join(SIGNATURES)).unwrap_or_else(|| SIGNATURES.into())
+pub fn signature_folder(given: &Given) -> PathBuf {
+    given.paths().next().map(|path| folder_of(path).join(SIGNATURES)).unwrap_or_else(|| SIGNATURES.into())
 }
 
 fn folder_of(path: &Path) -> PathBuf {
@@ -95,9 +127,9 @@ pub type SignatureFile = (String, Result<Signature, NotASignature>);
 
 /// The signatures beside the evidence, and of a run's own folder those beside the folder too.
 #[allow(clippy::disallowed_methods, reason = "the one place where signatures are read")]
-pub fn signatures(paths: &[PathBuf]) -> anyhow::Result<Vec<SignatureFile>> {
+pub fn signatures(given: &Given) -> anyhow::Result<Vec<SignatureFile>> {
     let mut files = Vec::new();
-    for path in paths {
+    for path in given.paths() {
         let own = folder_of(path);
         let above = own.join(json::FILE).exists().then(|| own.join(".."));
         for folder in [Some(own), above].into_iter().flatten().map(|f| f.join(SIGNATURES)) {

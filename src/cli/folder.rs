@@ -2,7 +2,7 @@
 //! not there. Must not know what the files say.
 
 use crate::model::Timestamp;
-use crate::report::{drill, findings, json, junit, signoff, summary};
+use crate::report::{drill, findings, html, json, junit, signoff, summary};
 use anyhow::Context;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 const PART: &str = "part";
 
 /// All files that a report consists of.
-const REPORT_FILES: [&str; 6] =
-    [json::FILE, signoff::FILE, findings::FILE, summary::FILE, junit::FILE, drill::FILE];
+const REPORT_FILES: [&str; 7] =
+    [json::FILE, html::FILE, signoff::FILE, findings::FILE, summary::FILE, junit::FILE, drill::FILE];
 
 /// Folders of one name are told apart by a number; more than this is a mistake.
 const MOST_OF_ONE_NAME: u32 = 10_000;
@@ -24,6 +24,8 @@ pub enum Place {
     /// In a new folder of its own below this one.
     Under(PathBuf),
     Exact(PathBuf),
+    /// As `Under`, and what is stored there is chained to what was stored before (`evidence.jsonl`).
+    Stored(PathBuf),
 }
 
 /// `20251219T143000Z-ab12`: sorts by time, and tells apart what began in the same second.
@@ -45,7 +47,7 @@ impl ReportFolder {
     /// report in an exact folder goes away now: if this run fails, nobody may take the old for the new.
     pub fn create(place: &Place, run: &str) -> anyhow::Result<ReportFolder> {
         let dir = match place {
-            Place::Under(parent) => new_folder(parent, run)?,
+            Place::Under(parent) | Place::Stored(parent) => new_folder(parent, run)?,
             Place::Exact(dir) => {
                 folders(dir).with_context(|| refusal(dir))?;
                 remove_earlier_report(dir).with_context(|| refusal(dir))?;

@@ -3,7 +3,7 @@
 
 use super::arguments::{Format, duration, phase};
 use super::console::{Console, variable};
-use super::evidence::{self, Piece};
+use super::evidence::{self, Given, Piece};
 use super::exit::{Exit, WrongUse};
 use super::folder::write_whole;
 use crate::evidence::sign::sign_off;
@@ -19,7 +19,7 @@ use std::time::Duration;
 const EXAMPLES: &str = "\
 Examples:
   cutover gate --feature positions --phase before-enabling reports/20251219T143000Z-ab12cd34
-  cutover gate --feature positions --phase before-deleting reports
+  cutover gate --feature positions --phase before-deleting --evidence evidence
   cutover gate --feature positions --phase after-enabling monday.jsonl.zst --github --junit gate.xml
 
 A phase needs the phases before it. A check fails where it fails in any run, passes where it passes in
@@ -31,9 +31,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Report folders, a folder of them, report.json files, captures
-    #[arg(value_name = "EVIDENCE", required = true)]
-    evidence: Vec<PathBuf>,
+    #[command(flatten)]
+    evidence: Given,
     /// The feature that wants to pass
     #[arg(long, value_name = "NAME")]
     feature: String,
@@ -66,7 +65,7 @@ pub struct Arguments {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    pub evidence: Vec<PathBuf>,
+    pub evidence: Given,
     pub feature: String,
     pub phase: Phase,
     pub contract: Option<PathBuf>,
@@ -115,7 +114,8 @@ fn patiently(settings: &Settings, console: &Console) -> anyhow::Result<Outcome> 
     let mut left = Duration::from_nanos(settings.wait.map_or(0, |wait| wait.0.max(0) as u64));
     let mut said = false;
     loop {
-        let judged = judge(settings);
+        let judged =
+            judge(&settings.evidence, settings.contract.as_deref(), &settings.feature, settings.phase);
         let lacking = match &judged {
             Ok(outcome) => outcome.verdict == Verdict::Inconclusive,
             // What is still being written is not there, or not whole.
@@ -134,13 +134,13 @@ fn patiently(settings: &Settings, console: &Console) -> anyhow::Result<Outcome> 
     }
 }
 
-fn judge(settings: &Settings) -> anyhow::Result<Outcome> {
-    let pieces = evidence::find(&settings.evidence)?;
-    let phases = needed(settings.phase);
-    let gathered = evidence::gather(&pieces, settings.contract.as_deref(), &phases)?;
-    let runs = gathered.runs(&settings.feature);
-    let outcome = narrowed(gathered.outcome, &settings.feature, &pieces)?;
-    Ok(sign_off(outcome, &settings.feature, &runs, &evidence::signatures(&settings.evidence)?))
+/// What the evidence says of one feature up to a phase, signatures and all.
+pub fn judge(given: &Given, contract: Option<&Path>, feature: &str, phase: Phase) -> anyhow::Result<Outcome> {
+    let pieces = evidence::find(given)?;
+    let gathered = evidence::gather(&pieces, contract, &needed(phase))?;
+    let runs = gathered.runs(feature);
+    let outcome = narrowed(gathered.outcome, feature, &pieces)?;
+    Ok(sign_off(outcome, feature, &runs, &evidence::signatures(given)?))
 }
 
 /// A phase needs the phases before it.

@@ -12,6 +12,7 @@ use super::results::RunReport;
 use super::watch::Stop;
 use crate::capture::Writer;
 use crate::contract::Contract;
+use crate::env_file;
 use crate::model::outcome::{ProcessOutcome, Progress};
 use crate::model::{Event, Observation, Phase, Timestamp};
 use crate::report::prometheus;
@@ -26,7 +27,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 /// The capture's name inside a report folder.
-const CAPTURE: &str = "capture.jsonl";
+pub const CAPTURE: &str = "capture.jsonl";
 
 /// What a run needs to know before it starts.
 #[derive(Debug)]
@@ -123,7 +124,7 @@ impl LiveRun {
         match (&self.record, &self.place) {
             (Some(path), _) => Some(path.clone()),
             (None, Place::Exact(dir)) => Some(dir.join(CAPTURE)),
-            (None, Place::Under(_)) => None,
+            (None, Place::Under(_) | Place::Stored(_)) => None,
         }
     }
 }
@@ -164,10 +165,7 @@ fn wrong(error: RunError, path: &std::path::Path) -> anyhow::Error {
 
 /// Each feature's flag and its state in the environment.
 pub fn flags(contract: &Contract) -> Vec<(String, bool)> {
-    let on = |name: &str| {
-        variable(name)
-            .is_some_and(|v| matches!(v.trim().to_ascii_lowercase().as_str(), "true" | "1" | "on" | "yes"))
-    };
+    let on = |name: &str| variable(name).is_some_and(|value| env_file::state(&value) == env_file::State::On);
     let mut flags: Vec<(String, bool)> = Vec::new();
     for feature in contract.features.iter().filter(|f| !f.flag.is_empty()) {
         if flags.iter().all(|(name, _)| *name != feature.flag) {

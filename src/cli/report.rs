@@ -3,7 +3,7 @@
 
 use super::arguments::phase;
 use super::console::Console;
-use super::evidence;
+use super::evidence::{self, Given};
 use super::exit::Exit;
 use super::folder::write_whole;
 use crate::model::{Outcome, Phase};
@@ -25,11 +25,10 @@ The exit code is that of the verdict shown.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Report folders, a folder of them, report.json files, captures
-    #[arg(value_name = "EVIDENCE", required_unless_present = "schema")]
-    evidence: Vec<PathBuf>,
+    #[command(flatten)]
+    evidence: Given,
     /// Print the JSON Schema of report.json instead
-    #[arg(long, conflicts_with = "evidence")]
+    #[arg(long, conflicts_with_all = ["evidence", "store"])]
     schema: bool,
     /// What to make of it: text, json, signoff (CSV), summary (Markdown) or junit (XML)
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -57,7 +56,7 @@ pub enum Rendering {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    pub evidence: Vec<PathBuf>,
+    pub evidence: Given,
     /// The JSON Schema is asked for, and nothing else.
     pub schema: bool,
     pub rendering: Rendering,

@@ -6,11 +6,13 @@ use super::console::Console;
 use super::exit::Exit;
 use super::folder::{PartFile, Place, ReportFolder};
 use super::score;
+use super::store::{self, Stored};
+use crate::evidence::chain::Kind;
 use crate::model::drill::Drill;
 use crate::model::{Finding, Outcome};
 use crate::reference::Score;
 use crate::report::drill as drilled;
-use crate::report::{FindingsCsv, Layout, findings, json, junit, signoff, summary, text};
+use crate::report::{FindingsCsv, Layout, findings, html, json, junit, signoff, summary, text};
 use anyhow::Context;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,16 +21,23 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct RunReport {
     folder: ReportFolder,
+    /// The evidence folder that it is chained in.
+    store: Option<PathBuf>,
     findings: FindingsCsv<PartFile>,
 }
 
 impl RunReport {
     /// Makes the folder and opens `findings.csv`; where that fails no work has been done yet.
     pub fn start(place: &Place, run: &str) -> anyhow::Result<RunReport> {
+        let store = match place {
+            Place::Stored(store) => Some(store.clone()),
+            Place::Under(_) | Place::Exact(_) => None,
+        };
+        store.as_deref().map_or(Ok(()), store::ready)?;
         let folder = ReportFolder::create(place, run)?;
         let findings = FindingsCsv::new(folder.stream(findings::FILE)?)
             .with_context(|| format!("could not write {}", folder.path().join(findings::FILE).display()))?;
-        Ok(RunReport { folder, findings })
+        Ok(RunReport { folder, store, findings })
     }
 
     /// Where the run's own files go, its capture among them.
@@ -88,14 +97,25 @@ impl RunReport {
     }
 
     fn write(self, outcome: &Outcome, json: &[u8]) -> anyhow::Result<ReportFolder> {
-        let RunReport { folder, findings } = self;
+        let RunReport { folder, store, findings } = self;
         let file = || format!("could not write {}", folder.path().join(findings::FILE).display());
         findings.finish().with_context(file)?.commit()?;
         folder.write(signoff::FILE, &signoff::to_csv(outcome))?;
         folder.write(summary::FILE, &summary::to_markdown(outcome))?;
         folder.write(junit::FILE, &junit::to_xml(outcome))?;
+        folder.write(html::FILE, &html::to_html(outcome))?;
         // Last, so that where it stands all of them stand.
         folder.write(json::FILE, json)?;
+        if let Some(store) = store {
+            let stored = Stored {
+                kind: Kind::Run,
+                path: &folder.path().join(json::FILE),
+                bytes: json,
+                contract_sha256: &outcome.contract_sha256,
+                capture_sha256: &outcome.capture_sha256,
+            };
+            store::append(&store, &stored)?;
+        }
         Ok(folder)
     }
 }
@@ -147,6 +167,9 @@ mod tests {
         report.write(&sample::failing(), b"{}").unwrap();
         let mut names: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
-        assert_eq!(names, ["findings.csv", "junit.xml", "report.json", "signoff.csv", "summary.md"]);
+        assert_eq!(
+            names,
+            ["findings.csv", "junit.xml", "report.html", "report.json", "signoff.csv", "summary.md"]
+        );
     }
 }

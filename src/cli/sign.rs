@@ -3,6 +3,7 @@
 
 use super::arguments::phase;
 use super::console::Console;
+use super::evidence::Given;
 use super::exit::{Exit, WrongUse};
 use super::folder::write_whole;
 use super::{evidence, gate, signing_key};
@@ -26,9 +27,8 @@ without a passphrase. `signed-off` wants signatures of before-deleting.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Report folders, a folder of them, report.json files, captures
-    #[arg(value_name = "EVIDENCE", required_unless_present = "new_key")]
-    evidence: Vec<PathBuf>,
+    #[command(flatten)]
+    evidence: Given,
     /// The feature that is signed
     #[arg(long, value_name = "NAME", required_unless_present = "new_key")]
     feature: Option<String>,
@@ -43,7 +43,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", required_unless_present = "new_key")]
     key: Option<PathBuf>,
     /// Make a key in this file, and print what the contract declares of it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "feature", "phase", "evidence", "contract"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "feature", "phase", "evidence", "store", "contract"])]
     new_key: Option<PathBuf>,
     /// Judge captures by this contract instead of the recorded one
     #[arg(long, value_name = "FILE")]
@@ -58,7 +58,7 @@ pub enum Settings {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct What {
-    pub evidence: Vec<PathBuf>,
+    pub evidence: Given,
     pub feature: String,
     pub phase: Phase,
     pub reviewer: String,

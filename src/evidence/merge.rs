@@ -258,24 +258,32 @@ fn judged(results: &[&CheckResult], judged: Judged) -> CheckResult {
     }
 }
 
-/// Logs over the sessions of all runs: each run that covered one has to have read them, and clean.
+/// Logs over the sessions of all runs: as many sessions as are asked for, with logs that were read and clean.
 fn logs(parts: &[(bool, FeatureOutcome)], results: &[&CheckResult], lacking: &str) -> CheckResult {
     let merged = of_results(results);
     if merged.verdict == Some(Verdict::Fail) || merged.note == NOT_JUDGED {
         return merged;
     }
-    let covers = |f: &&FeatureOutcome| f.sessions.iter().any(|s| s.is_full(f.required));
+    let covers = |f: &FeatureOutcome| f.sessions.iter().any(|s| s.is_full(f.required));
     // What a run by itself lacks of sessions it does not lack here.
-    let unread = parts.iter().map(|(_, f)| f).filter(covers).find_map(|f| {
+    let unread = |f: &FeatureOutcome| {
         let alone = sessions_covered::lacking(&f.sessions, f.required);
         let told = f.checks.iter().find(|c| c.check == logs_clean::BEFORE_DELETING.name)?;
         let clean = told.verdict == Some(Verdict::Pass) || (told.verdict.is_some() && told.note == alone);
         (!clean).then(|| if told.verdict.is_none() { NOT_JUDGED.to_string() } else { told.note.clone() })
+    };
+    // Sessions whose logs nobody read prove nothing here, and take nothing from those that were read.
+    let read: Vec<_> = parts.iter().filter(|(_, f)| !covers(f) || unread(f).is_none()).cloned().collect();
+    let enough = parts.last().is_some_and(|(_, f)| {
+        lacking.is_empty() && sessions_covered::lacking(&sessions(&read), f.required).is_empty()
     });
-    let note = [unread.as_deref().unwrap_or_default(), lacking];
-    let note: Vec<&str> = note.into_iter().filter(|words| !words.is_empty()).collect();
-    let verdict = if note.is_empty() { Verdict::Pass } else { Verdict::Inconclusive };
-    CheckResult { verdict: Some(verdict), note: note.join("; "), ..merged }
+    let first = parts.iter().filter(|(_, f)| covers(f)).find_map(|(_, f)| unread(f)).unwrap_or_default();
+    let note: Vec<&str> = [first.as_str(), lacking].into_iter().filter(|words| !words.is_empty()).collect();
+    let (verdict, note) = match enough {
+        true => (Verdict::Pass, String::new()),
+        false => (Verdict::Inconclusive, note.join("; ")),
+    };
+    CheckResult { verdict: Some(verdict), note, ..merged }
 }
 
 /// The worst that counts: any FAIL, else any PASS, else what is lacking everywhere.
@@ -339,6 +347,10 @@ fn plus(a: Measures, b: &Measures) -> Measures {
         _ => &a,
     };
     let (freshness_gain, freshness_median) = (gain.freshness_gain, gain.freshness_median);
+    let (steps, gains) = (worse.steps.clone(), gain.gains.clone());
+    let delays = if b.delay.p95 > a.delay.p95 { b } else { &a }.delays.clone();
+    let mut timeline = a.timeline.clone();
+    timeline.add(&b.timeline);
     let mut fields: Vec<FieldMeasure> = a.fields.clone();
     for more in &b.fields {
         match fields.iter_mut().find(|known| known.field == more.field) {
@@ -384,6 +396,10 @@ fn plus(a: Measures, b: &Measures) -> Measures {
         freshness_gain,
         freshness_median,
         delay: wider(a.delay, b.delay),
+        timeline,
+        steps,
+        gains,
+        delays,
         episodes: a.episodes + b.episodes,
         market_time: a.market_time + b.market_time,
         connected_time: a.connected_time + b.connected_time,
@@ -399,7 +415,12 @@ fn wider(a: Quantiles, b: Quantiles) -> Quantiles {
 }
 
 fn connection(runs: &[&Outcome]) -> ConnectionOutcome {
-    runs.iter().map(|run| &run.connection).fold(ConnectionOutcome::default(), |a, b| ConnectionOutcome {
+    let mut all = ConnectionOutcome::default();
+    for run in runs {
+        run.connection.open.iter().for_each(|(from, to)| all.add_open(*from, *to));
+    }
+    let open = std::mem::take(&mut all.open);
+    let sum = runs.iter().map(|run| &run.connection).fold(all, |a, b| ConnectionOutcome {
         opens: a.opens + b.opens,
         closes: a.closes + b.closes,
         errors: a.errors + b.errors,
@@ -414,7 +435,9 @@ fn connection(runs: &[&Outcome]) -> ConnectionOutcome {
         self_stalled: a.self_stalled + b.self_stalled,
         // Clocks wander from run to run: the newest that is known.
         clock_offset: b.clock_offset.or(a.clock_offset),
-    })
+        open: Vec::new(),
+    });
+    ConnectionOutcome { open, ..sum }
 }
 
 fn waivers(runs: &[&Outcome]) -> Vec<WaiverOutcome> {

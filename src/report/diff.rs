@@ -50,6 +50,33 @@ pub(super) fn sides(names: [&str; 2], rest: &str, ws: &str) -> Vec<DiffLine> {
     unified.lines().enumerate().map(|(i, line)| DiffLine { side: side(i, line), text: line.into() }).collect()
 }
 
+/// The lines of a unified diff beside each other: REST left, WebSocket right, without the names of the sides.
+pub(super) fn beside(lines: &[DiffLine]) -> Vec<(Option<DiffLine>, Option<DiffLine>)> {
+    let mut pairs: Vec<(Option<DiffLine>, Option<DiffLine>)> = Vec::new();
+    // The first pair that still lacks its right side.
+    let mut lacking = 0;
+    for line in lines.iter().skip(2) {
+        match line.side {
+            Side::Both | Side::Header => {
+                pairs.push((Some(line.clone()), Some(line.clone())));
+                lacking = pairs.len();
+            }
+            Side::Rest => pairs.push((Some(line.clone()), None)),
+            Side::Ws => match pairs.get_mut(lacking) {
+                Some(pair) => {
+                    pair.1 = Some(line.clone());
+                    lacking += 1;
+                }
+                None => {
+                    pairs.push((None, Some(line.clone())));
+                    lacking = pairs.len();
+                }
+            },
+        }
+    }
+    pairs
+}
+
 fn label(name: &str, record: &str) -> String {
     if record.is_empty() { format!("{name} (nothing)") } else { name.to_string() }
 }
@@ -174,6 +201,27 @@ mod tests {
     fn each_line_knows_its_side() {
         let sides: Vec<_> = records("-1", "+").into_iter().map(|line| line.side).collect();
         assert_eq!(sides, [Side::Header, Side::Header, Side::Header, Side::Rest, Side::Ws]);
+    }
+
+    #[test]
+    fn both_sides_stand_beside_each_other() {
+        let lines = records("{\"a\":1,\"b\":2,\"c\":3}", "{\"a\":1,\"b\":7,\"c\":3,\"d\":4}");
+        let text =
+            |line: &Option<DiffLine>| line.as_ref().map_or(String::new(), |l| l.text[1..].trim().to_string());
+        let pairs: Vec<_> = beside(&lines)[1..].iter().map(|(rest, ws)| (text(rest), text(ws))).collect();
+        let pair = |a: &str, b: &str| (a.to_string(), b.to_string());
+        assert_eq!(
+            pairs,
+            [
+                pair("{", "{"),
+                pair("\"a\": 1,", "\"a\": 1,"),
+                pair("\"b\": 2,", "\"b\": 7,"),
+                pair("\"c\": 3", "\"c\": 3,"),
+                pair("", "\"d\": 4"),
+                pair("}", "}"),
+            ]
+        );
+        assert!(beside(&[]).is_empty());
     }
 
     #[test]

@@ -76,6 +76,8 @@ pub struct RunSettings {
 pub enum Feeds {
     #[default]
     Both,
+    /// REST alone.
+    Rest,
     None,
 }
 
@@ -162,6 +164,7 @@ pub async fn run<W: CaptureSink>(
         Feeds::Both => {
             (Some(RestFeeds::new(&wiring, settings.features.as_deref())?), Some(Stream::new(&wiring)?))
         }
+        Feeds::Rest => (Some(RestFeeds::new(&wiring, settings.features.as_deref())?), None),
         Feeds::None => (None, None),
     };
     let backend = Backend::open(&settings.backend, &wiring).await?;
