@@ -13,6 +13,7 @@ pub mod clock_offset;
 pub mod compare;
 pub mod content;
 pub mod context;
+pub mod contrast;
 pub mod endpoint;
 pub mod extract;
 mod feature;

@@ -15,17 +15,16 @@ mod pace;
 mod pairs;
 mod routing;
 mod table;
-mod tree;
 mod write;
 
 pub use write::{UNSURE, bare};
 
+use crate::model::tree::Tree;
 use crate::model::{Event, Observation, Payload, Span, Timestamp};
 use feature::{Draft, Tables};
 use routing::routing;
 use std::collections::{BTreeMap, BTreeSet};
 use table::Body;
-use tree::Tree;
 
 /// Bytes of bodies that are kept as trees, which take many times as much.
 const MOST_BYTES: usize = 24 << 20;
@@ -156,8 +155,11 @@ impl Watched {
             }
             Event::WsError { error, status, .. } => self.trouble("WebSocket", error, *status),
             Event::Ws { payload: Payload::Json { text, .. }, .. } => {
-                if let Some(tree) = self.keep(text) {
-                    self.frames.push((*at, tree));
+                match self.keep(text) {
+                    // A frame that is a list is each of its messages in turn.
+                    Some(Tree::List(messages)) => self.frames.extend(messages.into_iter().map(|m| (*at, m))),
+                    Some(tree) => self.frames.push((*at, tree)),
+                    None => {}
                 }
             }
             Event::Ws { .. } => self.unreadable += 1,

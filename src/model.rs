@@ -8,6 +8,7 @@ pub mod outcome;
 pub mod series;
 pub mod text;
 pub mod time;
+pub mod tree;
 pub mod value;
 
 pub use finding::{Class, Finding, Severity};

@@ -6,6 +6,7 @@
 //! (`worst`), how two records are laid side by side (`diff`), and what to do next (`advice`).
 
 pub mod annotations;
+pub mod contrast;
 pub mod drill;
 pub mod explain;
 pub mod findings;

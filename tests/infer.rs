@@ -255,48 +255,128 @@ fn records_may_be_members_named_by_their_key() {
     assert_eq!(balance.fields.iter().filter(|f| f.name != "account_id").count(), 4, "{text}");
 }
 
-#[test]
-fn what_rest_rounds_gets_a_tolerance() {
-    // The stream writes four places more than REST shows.
-    let longer = |feature: Option<&str>, text: &str| match feature {
-        Some(_) => text.to_string(),
-        None => {
-            let mut body: serde_json::Value = serde_json::from_str(text).unwrap();
-            if let Some(cash) = body["data"].get_mut("cash") {
-                *cash = serde_json::json!(
-                    format!("{:.2}", cash.as_f64().unwrap()).parse::<f64>().unwrap() + 0.0031
-                );
-            }
-            body.to_string()
-        }
+/// The stream writes more places of `cash` than REST shows: these behind its two.
+fn cash_with(more: &str) -> (Arc<Contract>, String) {
+    let longer = |feature: Option<&str>, text: &str| {
+        let Some(start) = text.find("\"cash\":").filter(|_| feature.is_none()) else {
+            return text.to_string();
+        };
+        let end = start + text[start..].find(',').unwrap();
+        let (whole, cents) = text[start..end].split_once('.').unwrap_or((&text[start..end], ""));
+        format!("{}{whole}.{cents:0<2}{more}{}", &text[..start], &text[end..])
     };
-    let (contract, text) = check_clean(&session(options(6, 10), longer), 4);
-    let cash = feature(&contract, "account_balance").fields.iter().find(|f| f.name == "cash").expect(&text);
-    assert_eq!(
-        format!("{:?}", cash.tolerance),
-        format!("{:?}", read(BALANCE_TOLERANCE).features[0].fields[1].tolerance)
-    );
-    assert!(text.contains("half of the last of REST's 2 places, exactly in 0"), "{text}");
+    check_clean(&session(options(6, 10), longer), 4)
 }
 
-const BALANCE_TOLERANCE: &str = r#"
-version = 1
-[rest]
-base_url = "http://h"
-[ws]
-url = "ws://h"
-type = "/type"
-[[feature]]
-name = "b"
-align = "arrival"
-interval = "10s"
-key = ["id"]
-rest = { path = "/b", poll = "10s" }
-ws = { type = "b" }
-[feature.fields]
-id = { type = "integer" }
-cash = { type = "decimal", tolerance = "0.005" }
-"#;
+#[test]
+fn what_rest_rounds_is_rounded_or_gets_a_tolerance() {
+    let line = |text: &str| text.lines().find(|line| line.starts_with("cash = ")).unwrap().to_string();
+    let (_, text) = cash_with("31");
+    assert!(line(&text).contains("round = 2") && !line(&text).contains("tolerance"), "{text}");
+    assert!(line(&text).contains("when rounded to REST's 2 places, exactly in 0"), "{text}");
+    // A tie that REST cuts off is no rounding half to even.
+    let (_, text) = cash_with("5");
+    assert!(line(&text).contains("tolerance = \"0.005\"") && !line(&text).contains("round = "), "{text}");
+    assert!(line(&text).contains("half of the last of REST's 2 places"), "{text}");
+}
+
+/// One system of many: what REST and the stream show at each of so many seconds, `None` where one is silent.
+fn observed(
+    seconds: i64,
+    show: impl Fn(i64) -> (Vec<(&'static str, String)>, Vec<String>),
+) -> Vec<Observation<'static>> {
+    let at = |millis: i64| Timestamp(common::START + millis * 1_000_000);
+    let json = |text: String| Payload::Json { text: text.into(), binary: false };
+    let start = Event::Start(Box::new(cutover::model::Start { capture: 1, ..Default::default() }));
+    let mut seen = vec![
+        Observation { at: at(0), event: start },
+        Observation { at: at(1), event: Event::WsOpen { conn: 0 } },
+    ];
+    for second in 1..=seconds {
+        let (answers, messages) = show(second);
+        for text in messages {
+            let event = Event::Ws { conn: 0, bytes: text.len() as u64, payload: json(text) };
+            seen.push(Observation { at: at(second * 1000 + 100), event });
+        }
+        for (feature, text) in answers {
+            let event = Event::Rest {
+                sent_at: at(second * 1000 + 550),
+                feature: feature.into(),
+                params: "{}".into(),
+                status: 200,
+                bytes: text.len() as u64,
+                payload: json(text),
+            };
+            seen.push(Observation { at: at(second * 1000 + 600), event });
+        }
+    }
+    let end = Event::End { reason: cutover::model::EndReason::Done };
+    seen.push(Observation { at: at((seconds + 1) * 1000), event: end });
+    seen
+}
+
+/// A Django application's shapes: decimal strings beside floats, other names, a publish time of its own, lists in
+/// an envelope, markets in other words, sent on change only.
+#[test]
+fn a_real_back_ends_shapes_are_read() {
+    let seen = observed(600, |second| {
+        // Each ten seconds something changes; REST is asked each five.
+        let k = second / 10;
+        let stamp = |millis: i64| Timestamp(common::START + second * 1_000_000_000 + millis * 1_000_000);
+        let cash = 4_310_603 + k * 177;
+        let status = ["OPEN", "CLOSED"][(k / 4 % 2) as usize];
+        let spoken = ["open", "closed"][(k / 4 % 2) as usize];
+        let mut rest = Vec::new();
+        let mut ws = Vec::new();
+        if second % 5 == 2 {
+            rest.push((
+                "balances",
+                format!(
+                    r#"[{{"account_key":"PAPER-1","currency":"USD","cash":"{}.{:02}","net_liq":"{}.00","buying_power":"{}.50","day_trade_bp":"{}.25","updated_at":"{}"}}]"#,
+                    cash / 100, cash % 100, 99_949 + k * 3, 399_796 - k * 7, 88_000 + k * 11, stamp(-40),
+                ),
+            ));
+            rest.push((
+                "global-markets",
+                format!(
+                    r#"[{{"id":1,"key":"tokyo","name":"Tokyo","status":"{status}"}},{{"id":2,"key":"london","name":"London","status":"CLOSED"}}]"#
+                ),
+            ));
+        }
+        if second % 10 == 0 {
+            ws.push(format!(
+                r#"{{"type":"balances","data":{{"broker":"PAPER","account_key":"PAPER-1","net_liq":{}.0,"cash":{}.{:02},"stock_buying_power":{}.5,"day_trading_buying_power":{}.25,"updated_at":"{}","type":"balances"}}}}"#,
+                99_949 + k * 3, cash / 100, cash % 100, 399_796 - k * 7, 88_000 + k * 11, stamp(3),
+            ));
+        }
+        if second % 40 == 0 {
+            ws.push(format!(
+                r#"{{"type":"global_markets_tick","data":{{"server_time_utc":"{}","markets":[{{"key":"tokyo","name":"Tokyo","status":"{spoken}"}},{{"key":"london","name":"London","status":"closed"}}]}}}}"#,
+                stamp(0),
+            ));
+        }
+        if second % 15 == 0 {
+            ws.push(r#"{"type":"pong","timestamp":1}"#.into());
+        }
+        (rest, ws)
+    });
+    let (contract, text) = check_clean(&seen, 2);
+    let source = |name: &str, field: &str| {
+        let found = feature(&contract, name).fields.iter().find(|f| f.name == field);
+        found.unwrap_or_else(|| panic!("no {field}\n{text}")).ws.clone()
+    };
+    let member = |name: &str| Source::Record(vec![name.into()]);
+    assert_eq!(source("balances", "buying_power"), member("stock_buying_power"), "{text}");
+    assert_eq!(source("balances", "day_trade_bp"), member("day_trading_buying_power"), "{text}");
+    assert_eq!(feature(&contract, "balances").key, ["account_key"], "{text}");
+    let stamp = feature(&contract, "balances").fields.iter().find(|f| f.name == "updated_at").expect(&text);
+    assert!(!stamp.compare, "{text}");
+    assert_eq!(feature(&contract, "global-markets").key, ["key"], "{text}");
+    assert_eq!(feature(&contract, "global-markets").ws.records.0, ["data", "markets"], "{text}");
+    assert!(text.contains(r#"map = { ws = { closed = "CLOSED", open = "OPEN" } }"#), "{text}");
+    assert!(text.contains("# currency = { type = \"string\", ws = false }   # only REST has it"), "{text}");
+    assert!(text.contains("ignore_types = [\"pong\"]"), "{text}");
+}
 
 #[test]
 fn a_true_disagreement_is_marked_and_still_compared() {

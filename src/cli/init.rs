@@ -24,8 +24,8 @@ Examples:
   cutover init --rest https://h/api/accounts --rest https://h/api/bars --ws wss://h/ws --for 2m
   cutover init --rest https://h/api/accounts --ws wss://h/ws --header 'Authorization: Bearer ${TOKEN}'
 
-What speaks for a guess stands beside it in the contract; UNSURE marks what needs your eye. Feeds behind a login
-are recorded with `cutover watch` by a contract that has it, then guessed from that capture.";
+What speaks for a guess stands beside it in the contract; UNSURE marks what needs your eye. Feeds
+behind a login: record them with `cutover watch` and a contract that has it, then use --from.";
 
 const GUESS: &str = "Guessing";
 

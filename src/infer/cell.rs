@@ -1,6 +1,6 @@
 //! One scalar and all that it may mean: a number, an instant, a word. Must not know of columns.
 
-use super::tree::Tree;
+use crate::model::tree::Tree;
 use crate::model::value::{Number, parse_instant};
 use crate::model::{Span, Timestamp};
 

@@ -362,6 +362,8 @@ fn aligning() -> Guess {
     Guess {
         kind: FieldType::String,
         tolerance: None,
+        round: None,
+        map: Vec::new(),
         values: Vec::new(),
         forming: None,
         is_static: false,

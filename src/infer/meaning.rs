@@ -9,6 +9,7 @@ use super::pairs::Pair;
 use super::table::Table;
 use crate::contract::FieldType;
 use crate::model::value::Number;
+use bigdecimal::RoundingMode;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So many words are a set of states; more are names.
@@ -20,6 +21,10 @@ pub struct Guess {
     pub kind: FieldType,
     /// As the contract writes it.
     pub tolerance: Option<String>,
+    /// Decimal places to which both sides are rounded first.
+    pub round: Option<usize>,
+    /// The WebSocket's words and REST's for them.
+    pub map: Vec<(String, String)>,
     pub values: Vec<String>,
     pub forming: Option<&'static str>,
     pub is_static: bool,
@@ -57,6 +62,8 @@ impl Evidence<'_> {
         let mut guess = Guess {
             kind,
             tolerance: None,
+            round: None,
+            map: Vec::new(),
             values: Vec::new(),
             forming: None,
             is_static: false,
@@ -74,9 +81,24 @@ impl Evidence<'_> {
             FieldType::Decimal | FieldType::Integer => self.numbers(found, &mut guess),
             _ => self.counted(found, &Number::ZERO, &mut guess),
         }
+        if matches!(kind, FieldType::String | FieldType::Enum) && found.equal < found.pairs {
+            guess.map = self.words_for(found);
+        }
         if kind == FieldType::Enum {
-            guess.values = self.words(r, w).into_iter().collect();
+            guess.values = match guess.map.is_empty() {
+                true => self.words(r, w).into_iter().collect(),
+                false => self
+                    .rest
+                    .values(r)
+                    .map(|cell| cell.text.clone())
+                    .collect::<BTreeSet<_>>()
+                    .into_iter()
+                    .collect(),
+            };
             guess.evidence += "; values are those seen, add what else may come";
+        }
+        if !guess.map.is_empty() {
+            guess.evidence += "; but each word of the WebSocket goes with one of REST";
         }
         guess.is_static = self.never_changes(found, &guess);
         if guess.is_static {
@@ -200,15 +222,59 @@ impl Evidence<'_> {
                 let (rounded, _) = self.equal(found, &slack);
                 if rounded > exact {
                     self.counted(found, &slack, guess);
-                    guess.tolerance = Some(slack.to_string());
                     let coarser = if kept == on_rest { "REST" } else { "the WebSocket" };
-                    guess.evidence +=
-                        &format!(" to half of the last of {coarser}'s {kept} places, exactly in {exact}");
+                    // Where rounding by the contract's rule explains all, it is the narrower guess.
+                    if self.rounded(found, kept) == both {
+                        guess.round = Some(kept);
+                        guess.evidence +=
+                            &format!(" when rounded to {coarser}'s {kept} places, exactly in {exact}");
+                    } else {
+                        guess.tolerance = Some(slack.to_string());
+                        guess.evidence +=
+                            &format!(" to half of the last of {coarser}'s {kept} places, exactly in {exact}");
+                    }
                     return;
                 }
                 self.counted(found, &Number::ZERO, guess);
             }
             _ => self.counted(found, &Number::ZERO, guess),
+        }
+    }
+
+    /// Pairs that are equal once both sides are rounded, half to even.
+    fn rounded(&self, found: &Match, places: usize) -> usize {
+        let (r, w) = found.columns;
+        let rounded = |cell: &Cell| {
+            let number = cell.number.as_ref()?.to_big();
+            Some(number.with_scale_round(places as i64, RoundingMode::HalfEven))
+        };
+        let equal = |pair: &&Pair| {
+            let value = rounded(self.rest.records[pair.rest].cell(r));
+            value.is_some() && pair.ws.iter().any(|&m| rounded(self.ws.records[m].cell(w)) == value)
+        };
+        self.pairs.iter().filter(equal).count()
+    }
+
+    /// REST's word for each word of the WebSocket, where each always stands for one other: two at least, so that
+    /// it is a language and not one disagreement.
+    fn words_for(&self, found: &Match) -> Vec<(String, String)> {
+        let (r, w) = found.columns;
+        let mut meant: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for pair in self.pairs {
+            // A message that may be another one tells nothing.
+            let [message] = pair.ws[..] else { continue };
+            let (value, said) = (self.rest.records[pair.rest].cell(r), self.ws.records[message].cell(w));
+            if value.kind == Kind::Text && said.kind == Kind::Text {
+                meant.entry(&said.text).or_default().insert(&value.text);
+            }
+        }
+        let different: BTreeSet<_> = meant.values().flatten().collect();
+        let one_to_one = meant.values().all(|words| words.len() == 1) && different.len() == meant.len();
+        let words = meant.iter().filter_map(|(said, words)| Some((*said, *words.first()?)));
+        let changed: Vec<_> = words.filter(|(said, word)| said != word).collect();
+        match one_to_one && changed.len() >= 2 {
+            true => changed.into_iter().map(|(said, word)| (said.to_string(), word.to_string())).collect(),
+            false => Vec::new(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Which member of a frame tells messages apart. Must not look into records.
 
-use super::tree::Tree;
+use crate::model::tree::Tree;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Members that usually say what a message is, the likeliest first.

@@ -2,8 +2,8 @@
 //! records as tables of their own. Must not compare the sides.
 
 use super::cell::{ABSENT, Cell};
-use super::tree::Tree;
 use crate::model::Timestamp;
+use crate::model::tree::Tree;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Objects inside objects that are looked through.

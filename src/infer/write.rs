@@ -161,6 +161,12 @@ fn field(out: &mut String, field: &Field) {
     text("forming", &guess.forming.map(String::from));
     text("rest", &field.rest);
     text("ws", &field.ws);
+    keys.extend(guess.round.map(|places| format!("round = {places}")));
+    if !guess.map.is_empty() {
+        let words: Vec<String> =
+            guess.map.iter().map(|(said, word)| format!("{} = {}", bare(said), quoted(word))).collect();
+        keys.push(format!("map = {{ ws = {{ {} }} }}", words.join(", ")));
+    }
     for (key, is_so, value) in [
         ("static", guess.is_static, "true"),
         ("optional", guess.optional, "true"),

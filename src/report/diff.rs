@@ -32,6 +32,11 @@ pub(super) struct DiffLine {
 /// The unified diff from the REST record to the WebSocket record; an empty text is no record.
 /// Nothing at all when both are empty, the same or too long to read.
 pub(super) fn records(rest: &str, ws: &str) -> Vec<DiffLine> {
+    sides(["REST", "WebSocket"], rest, ws)
+}
+
+/// The same from one text to another, by their names.
+pub(super) fn sides(names: [&str; 2], rest: &str, ws: &str) -> Vec<DiffLine> {
     if rest.len().max(ws.len()) > MAX_RECORD_BYTES {
         return Vec::new();
     }
@@ -40,7 +45,7 @@ pub(super) fn records(rest: &str, ws: &str) -> Vec<DiffLine> {
     let unified = diff
         .unified_diff()
         .context_radius(CONTEXT_LINES)
-        .header(&label("REST", rest), &label("WebSocket", ws))
+        .header(&label(names[0], rest), &label(names[1], ws))
         .to_string();
     unified.lines().enumerate().map(|(i, line)| DiffLine { side: side(i, line), text: line.into() }).collect()
 }

@@ -1,7 +1,7 @@
 //! A JSON body as a tree with every scalar's text as received. Unlike the engine, which walks a known shape
-//! without a tree, inference must first find the shape. Must not know what a member means.
+//! without one, whoever knows no shape needs it. Must not know what a member means.
 
-use crate::model::json::{Kind, MAX_DEPTH, NotJson, Scanner, scalar};
+use super::json::{Kind, MAX_DEPTH, NotJson, Scanner, scalar};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tree {
