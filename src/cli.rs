@@ -37,6 +37,7 @@ pub mod sign;
 pub mod signing_key;
 pub mod simulate;
 pub mod tap;
+pub mod ui;
 pub mod verify;
 pub mod watch;
 pub mod world;

@@ -9,6 +9,7 @@ use super::judging::{Judged, Judging, TOOL};
 use super::live::Live;
 use super::recording;
 use super::results::RunReport;
+use super::ui::Ui;
 use super::watch::Stop;
 use crate::capture::Writer;
 use crate::contract::Contract;
@@ -16,7 +17,7 @@ use crate::model::outcome::{ProcessOutcome, Progress};
 use crate::model::{Event, Observation, Phase, Timestamp};
 use crate::report::prometheus;
 use crate::report::terminal::clean;
-use crate::server::page::{Served, serve};
+use crate::server::page::{Page, Served, serve};
 use crate::source::{BackendTargets, Clock, Feeds, Judge, ProxySettings, RunEnd, RunError, RunSettings, run};
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -42,6 +43,8 @@ pub struct LiveRun {
     pub format: Format,
     /// Where to serve metrics of the run.
     pub metrics_listen: Option<SocketAddr>,
+    /// Where to serve the page that follows the run.
+    pub ui: Option<SocketAddr>,
     /// What is watched beside the feeds.
     pub backend: BackendTargets,
     /// What an earlier run's processes used.
@@ -55,6 +58,7 @@ pub struct Recorded {
     end: RunEnd,
     phases: Vec<Phase>,
     format: Format,
+    ui: Option<Ui>,
 }
 
 pub fn runtime() -> anyhow::Result<Runtime> {
@@ -80,6 +84,10 @@ impl LiveRun {
             Some(listen) => Some(metrics(listen, newest, console).await?),
             None => None,
         };
+        let ui = match self.ui {
+            Some(listen) => Some(Ui::start(listen, &self.phases, console).await?),
+            None => None,
+        };
         let report = RunReport::start(&self.place, &run_name(now, &format!("{:04x}", seed & 0xffff)))?;
         let path = self.record.unwrap_or_else(|| report.path().join(CAPTURE));
         let capture = recording::create(&path)?;
@@ -99,6 +107,7 @@ impl LiveRun {
             judging: Judging::new(Arc::clone(&self.contract), report),
             live: Some(Live::start(console, &self.contract, now, ends)),
             progress,
+            ui,
         };
         if let Some(baseline) = self.baseline {
             judge.judging.engine.set_baseline(baseline);
@@ -113,7 +122,7 @@ impl LiveRun {
             recording::discard_empty(&path);
         }
         let end = ended.map_err(|error| wrong(error, &path))?;
-        Ok(Recorded { judging: judge.judging, end, phases: self.phases, format: self.format })
+        Ok(Recorded { judging: judge.judging, end, phases: self.phases, format: self.format, ui: judge.ui })
     }
 }
 
@@ -129,10 +138,15 @@ impl LiveRun {
 }
 
 impl Recorded {
-    /// Writes the reports, prints the result.
-    pub fn finish(self, console: &Console) -> anyhow::Result<Exit> {
+    /// Writes the reports, prints the result, and shows it to whoever follows.
+    pub fn finish(self, runtime: &Runtime, console: &Console) -> anyhow::Result<Exit> {
         let judged = Judged { phases: &self.phases, ..Judged::default() };
-        self.judging.finish(vec![self.end.capture_sha256], judged, self.format, console)
+        let (outcome, report) = self.judging.conclude(vec![self.end.capture_sha256], judged)?;
+        let exit = report.finish(&outcome, None, self.format, console)?;
+        if let Some(ui) = self.ui {
+            runtime.block_on(ui.end(&outcome));
+        }
+        Ok(exit)
     }
 }
 
@@ -145,7 +159,7 @@ async fn metrics(
     let pages = move |path: &str| {
         let progress = newest.borrow();
         let page = progress.as_ref().filter(|_| path == "/metrics")?;
-        Some((prometheus::CONTENT_TYPE, prometheus::to_text(page)))
+        Some(Page::Text(prometheus::CONTENT_TYPE, prometheus::to_text(page)))
     };
     let served = serve(listen, Arc::new(pages)).await;
     let served = served.map_err(|error| WrongUse(format!("could not serve metrics: {error}")))?;
@@ -238,6 +252,7 @@ struct Watching {
     live: Option<Live>,
     /// For whoever asks meanwhile.
     progress: watch::Sender<Option<Progress>>,
+    ui: Option<Ui>,
 }
 
 impl Judge for Watching {
@@ -256,5 +271,8 @@ impl Judge for Watching {
             live.update(&progress, now);
         }
         self.progress.send_replace(Some(progress));
+        if let Some(ui) = &mut self.ui {
+            ui.update(&self.judging.engine);
+        }
     }
 }

@@ -54,6 +54,9 @@ pub struct Arguments {
     /// Serve the run's counts as Prometheus metrics, e.g. on 127.0.0.1:9464, at /metrics
     #[arg(long, value_name = "HOST:PORT")]
     metrics_listen: Option<SocketAddr>,
+    /// Serve a page that follows the run: a port of this machine, or HOST:PORT for others to read too
+    #[arg(long, value_name = "[HOST:]PORT", value_parser = super::ui::address)]
+    ui: Option<SocketAddr>,
     #[command(flatten)]
     backend: BackendArguments,
     /// Hold CPU and memory against this earlier run: its report, report folder or capture
@@ -76,6 +79,7 @@ pub struct Settings {
     pub seed: Option<u64>,
     pub speed: u32,
     pub metrics_listen: Option<SocketAddr>,
+    pub ui: Option<SocketAddr>,
     pub backend: BackendArguments,
     pub baseline: Option<PathBuf>,
     pub place: Place,
@@ -154,6 +158,7 @@ impl Arguments {
             seed: self.seed,
             speed: self.speed,
             metrics_listen: self.metrics_listen,
+            ui: self.ui,
             backend: self.backend,
             baseline: self.baseline,
             place: self.report.place(),
@@ -170,6 +175,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let run = LiveRun {
         backend: settings.backend.targets(&contract),
         metrics_listen: settings.metrics_listen,
+        ui: settings.ui,
         baseline,
         contract,
         stop: settings.stop,
@@ -182,7 +188,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     };
     let runtime = live_run::runtime()?;
     let recorded = runtime.block_on(run.record(console))?;
-    recorded.finish(console)
+    recorded.finish(&runtime, console)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 /// Records of each side over time.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Bins {
     first: Instant,
     width_ns: i64,
@@ -19,6 +20,7 @@ pub(super) struct Bins {
 
 /// A distribution: the first bin begins at `from_ns`, `beyond` values lie beyond the last.
 #[derive(Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Bars {
     from_ns: i64,
     width_ns: i64,
@@ -27,6 +29,7 @@ pub(super) struct Bars {
 }
 
 #[derive(Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Numbers(Vec<u64>);
 
 impl Serialize for Numbers {
