@@ -56,7 +56,7 @@ pub struct Arguments {
     /// The feeds run N times as fast as promised (`cutover serve --speed N`)
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MAX_SPEED))]
     speed: u32,
-    /// Serve the run's counts as Prometheus metrics, e.g. on 127.0.0.1:9464, at /metrics
+    /// Serve the run's counts as Prometheus metrics, at HOST:PORT/metrics
     #[arg(long, value_name = "HOST:PORT")]
     metrics_listen: Option<SocketAddr>,
     /// Serve a page that follows the run: a port of this machine, or HOST:PORT for others to read too
