@@ -45,6 +45,7 @@ pub mod signing_key;
 pub mod simulate;
 pub mod status;
 pub mod tap;
+pub mod ui;
 pub mod verify;
 pub mod watch;
 pub mod world;

@@ -25,17 +25,24 @@ pub const FILE: &str = "report.html";
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
 /// Of the page that follows a run: takes the new result whenever there is one.
-const FOLLOW: &str = include_str!("html/follow.js");
+const FOLLOWING: &str = concat!(include_str!("html/page.js"), include_str!("html/follow.js"));
 
 /// The whole file.
 pub fn to_html(outcome: &Outcome) -> Vec<u8> {
-    page(outcome, SCRIPT, "default-src 'none'")
+    let title = format!("{}: {}", outcome.tool, outcome.verdict);
+    page(&title, SCRIPT, "default-src 'none'", |page| {
+        page.tag("div", &[("id", "result")], |page| write_result(page, outcome));
+    })
+    .into_bytes()
 }
 
-/// The page of a run that goes on: the same, and it follows the events of the server it came from, each of
-/// which is a new `result`.
-pub fn to_live_html(outcome: &Outcome) -> Vec<u8> {
-    page(outcome, FOLLOW, "default-src 'none'; connect-src 'self'")
+/// The page of a run that goes on: the same, but it takes each `result` from the events at `/events` of the
+/// server it came from.
+pub fn to_live_html(tool: &str) -> String {
+    page(&format!("{tool}: running"), FOLLOWING, "default-src 'none'; connect-src 'self'", |page| {
+        page.element("p", &[("id", "state"), ("role", "status")], "waiting for the run …");
+        page.tag("div", &[("id", "result")], |_| {});
+    })
 }
 
 /// What of the page changes while a run goes on: everything below its head.
@@ -45,7 +52,7 @@ pub fn result(outcome: &Outcome) -> String {
     page.finish()
 }
 
-fn page(outcome: &Outcome, script: &'static str, policy: &str) -> Vec<u8> {
+fn page(title: &str, script: &'static str, policy: &str, inside: impl FnOnce(&mut Markup)) -> String {
     let mut page = Markup::default();
     page.own("<!doctype html>\n");
     let policy = format!(
@@ -59,20 +66,20 @@ fn page(outcome: &Outcome, script: &'static str, policy: &str) -> Vec<u8> {
             page.begin("meta", &[("http-equiv", "Content-Security-Policy"), ("content", &policy)]);
             page.begin("meta", &[("name", "viewport"), ("content", "width=device-width, initial-scale=1")]);
             page.begin("meta", &[("name", "color-scheme"), ("content", "light dark")]);
-            page.element("title", &[], &format!("{}: {}", outcome.tool, outcome.verdict));
+            page.element("title", &[], title);
             page.tag("style", &[], |page| {
                 page.own(STYLE);
             });
         });
         page.tag("body", &[], |page| {
             page.element("a", &[("class", "skip"), ("href", "#checks")], "Skip to the checklist");
-            page.tag("div", &[("id", "result")], |page| write_result(page, outcome));
+            inside(page);
             page.tag("script", &[], |page| {
                 page.own(script);
             });
         });
     });
-    page.finish().into_bytes()
+    page.finish()
 }
 
 /// How a policy names the one text that it allows.

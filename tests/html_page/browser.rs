@@ -88,7 +88,8 @@ impl Browser {
     /// Opens an address, and waits until it is loaded.
     pub fn open(&mut self, url: &str) {
         self.call("Page.navigate", json!({"url": url}));
-        self.until("document.readyState === 'complete' && location.href !== 'about:blank'");
+        let there = serde_json::Value::from(url);
+        self.until(&format!("document.readyState === 'complete' && location.href === {there}"));
     }
 
     /// A file, as a double click opens it.

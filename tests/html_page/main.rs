@@ -2,6 +2,7 @@
 //! Where no browser is found each test says so and skips.
 
 mod browser;
+mod live;
 
 use browser::Browser;
 use cutover::model::Outcome;
@@ -59,7 +60,7 @@ fn it_opens_from_a_file_with_its_charts_and_works() {
     let all = page.value(shown).as_u64().unwrap();
     let type_in = |words: &str| {
         format!(
-            "{{const f = document.getElementById('filter'); f.value = '{words}'; f.dispatchEvent(new Event('input'))}}"
+            "{{const f = document.getElementById('filter'); f.value = '{words}'; f.dispatchEvent(new Event('input', {{bubbles: true}}))}}"
         )
     };
     assert!(all >= 2);
@@ -171,4 +172,17 @@ fn what_a_server_sent_stays_text() {
     }
     assert!(!text.contains('\u{202e}') && !text.contains('\u{1b}'));
     nothing_else_was_asked_for(&page);
+}
+
+#[test]
+fn the_sample_is_what_its_script_makes() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    let mut script = std::process::Command::new("bash");
+    script.arg(root.join("scripts/sample-page.sh")).arg("--into").arg(folder.path());
+    assert!(script.env("CUTOVER", env!("CARGO_BIN_EXE_cutover")).status().unwrap().success());
+    let made = std::fs::read(folder.path().join(html::FILE)).unwrap();
+    let stored = std::fs::read(root.join("reports/sample").join(html::FILE)).unwrap();
+    assert!(made == stored, "the page has changed; if that is wanted: scripts/sample-page.sh");
+    assert!(made.len() < 2 << 20, "{} bytes", made.len());
 }

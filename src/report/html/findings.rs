@@ -78,8 +78,10 @@ fn filter(page: &mut Markup) {
 
 fn show(page: &mut Markup, outcome: &Outcome, is_open: bool, group: &Group<'_>) {
     let severity = group.severity.name();
-    let closed = [("class", "finding"), ("data-severity", severity)];
-    let open = [("class", "finding"), ("data-severity", severity), ("open", "")];
+    // By its name the page knows it again when a new result comes.
+    let name = group.name();
+    let closed = [("class", "finding"), ("data-severity", severity), ("data-name", &name)];
+    let open = [closed[0], closed[1], closed[2], ("open", "")];
     page.tag("details", if is_open { &open } else { &closed }, |page| {
         page.tag("summary", &[], |page| {
             let class = if group.waived { "info" } else { severity };
