@@ -11,6 +11,7 @@ pub mod evidence;
 pub mod exit;
 pub mod flag_file;
 pub mod folder;
+pub mod infer;
 pub mod judging;
 pub mod live;
 pub mod live_run;
@@ -25,6 +26,7 @@ pub mod store;
 pub mod calendar;
 pub mod completions;
 pub mod demo;
+pub mod diff;
 pub mod drill;
 pub mod enable;
 pub mod explain;
@@ -43,6 +45,7 @@ pub mod signing_key;
 pub mod simulate;
 pub mod status;
 pub mod tap;
+pub mod ui;
 pub mod verify;
 pub mod watch;
 pub mod world;
@@ -86,6 +89,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Drill(arguments) => drill::run(arguments.settings(), console),
         Command::Import(arguments) => import::run(arguments.settings(), console),
         Command::Tap(arguments) => tap::run(arguments.settings(), console),
+        Command::Diff(arguments) => diff::run(&arguments.settings(), console),
         Command::Init(arguments) => init::run(&arguments.settings(), console),
         Command::Explain(arguments) => explain::run(&arguments.settings(), console),
         Command::Plan(arguments) => plan::run(&arguments.settings(), console),

@@ -171,6 +171,7 @@ pub struct RestFeed {
     pub method: String,
     pub query: Vec<(String, String)>,
     pub headers: Vec<(String, String)>,
+    pub only: Vec<Only>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -179,6 +180,15 @@ pub struct WsFeed {
     pub kind: String,
     pub records: Pointer,
     pub index: Option<String>,
+    pub only: Vec<Only>,
+}
+
+/// Records are in scope whose field says one of these; of the others nothing is judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Only {
+    /// Its place in `fields`.
+    pub column: usize,
+    pub values: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -195,6 +205,37 @@ pub struct Field {
     pub zone: chrono_tz::Tz,
     pub rest: Source,
     pub ws: Source,
+    /// What is done to either side's value before anything is made of it.
+    pub reshape_rest: Reshape,
+    pub reshape_ws: Reshape,
+}
+
+/// From a server's way to write a value to the contract's, in this order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Reshape {
+    pub normal: Vec<Normal>,
+    /// The server's words and what they stand for; another word stays as it is.
+    pub map: Vec<(String, String)>,
+    pub scale: Option<BigDecimal>,
+    /// Decimal places; half to even.
+    pub round: Option<u32>,
+}
+
+impl Reshape {
+    pub fn is_none(&self) -> bool {
+        self.normal.is_empty() && self.map.is_empty() && self.scale.is_none() && self.round.is_none()
+    }
+}
+
+/// One step by which texts that mean the same become the same text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Normal {
+    Upper,
+    Lower,
+    Trim,
+    /// Taken off the beginning, once.
+    Strip(String),
+    Replace(String, String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,6 +13,7 @@ pub mod clock_offset;
 pub mod compare;
 pub mod content;
 pub mod context;
+pub mod contrast;
 pub mod endpoint;
 pub mod extract;
 mod feature;
@@ -24,6 +25,7 @@ pub mod logs;
 pub mod market_status;
 pub mod plan;
 pub mod proof;
+pub mod reshape;
 pub mod resources;
 pub mod route;
 pub mod sessions;
@@ -428,11 +430,36 @@ impl Engine {
                 Routed::NoType => self.unknown_type(at, "", text),
                 Routed::Unknown(kind) => self.unknown_type(at, &kind, text),
                 Routed::Features(group) => self.on_message(at, conn, bytes, text, group, read),
+                Routed::Messages => self.on_messages(at, conn, text),
             },
             (Payload::Text(text), _) => self.malformed(at, format!("not JSON: {}", quote(text))),
             (Payload::Base64(text), _) => self.malformed(at, format!("not text; in base64: {}", quote(text))),
             (Payload::Empty, _) => self.malformed(at, "an empty frame".into()),
             (Payload::Json { .. }, None) => {}
+        }
+    }
+
+    /// Several messages in one frame: each as if it had come alone, in their order.
+    fn on_messages(&mut self, at: Timestamp, conn: u32, text: &str) {
+        let plan = Arc::clone(&self.plan);
+        let mut extraction = Extraction::default();
+        for message in extract::elements(text) {
+            extraction.clear();
+            let Ok(Reading { routed: Some(routed), body }) =
+                extract::read_message(&plan, message, &mut extraction)
+            else {
+                return;
+            };
+            let bytes = message.len() as u64;
+            match routed {
+                Routed::Features(group) => {
+                    self.on_message(at, conn, bytes, message, group, (body, &extraction))
+                }
+                Routed::Ignored => {}
+                Routed::Unknown(kind) => self.unknown_type(at, &kind, message),
+                // Lists in lists are nobody's messages.
+                Routed::NoType | Routed::Messages => self.unknown_type(at, "", message),
+            }
         }
     }
 
@@ -569,14 +596,23 @@ impl Engine {
         for feature in features {
             feature.end(began, at, &mut around);
         }
-        let up: Span = self.link.up_times(at).fold(Span::ZERO, |sum, (from, to)| sum + (to - from));
-        self.connection.open_time = self.connection.open_time + up;
+        self.connection = self.connection_until(at);
         self.frontend.end(at);
         self.logs.end(at);
         self.resources.end(at);
         self.deadlines.clear();
         self.link = Link::default();
         self.run.began = None;
+    }
+
+    /// The connection over all runs, the present one up to `at`.
+    pub fn connection_until(&self, at: Timestamp) -> ConnectionOutcome {
+        let mut connection = self.connection.clone();
+        for (from, to) in self.link.up_times(at) {
+            connection.open_time = connection.open_time + (to - from);
+            connection.add_open(from, to);
+        }
+        connection
     }
 
     /// Where the run stands, for a live view.

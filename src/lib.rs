@@ -21,6 +21,8 @@ pub mod capture;
 pub mod contract;
 pub mod stats;
 
+pub mod infer;
+
 pub mod engine;
 
 pub mod checks;

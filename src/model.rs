@@ -5,8 +5,10 @@ pub mod finding;
 pub mod json;
 pub mod observation;
 pub mod outcome;
+pub mod series;
 pub mod text;
 pub mod time;
+pub mod tree;
 pub mod value;
 
 pub use finding::{Class, Finding, Severity};

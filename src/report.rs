@@ -6,9 +6,11 @@
 //! (`worst`), how two records are laid side by side (`diff`), and what to do next (`advice`).
 
 pub mod annotations;
+pub mod contrast;
 pub mod drill;
 pub mod explain;
 pub mod findings;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod plan;

@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::engine::FeatureState;
 use crate::engine::ledger::Tally;
 use crate::model::outcome::{CheckResult, FeatureOutcome, FieldMeasure, Measures, Outcome};
-use crate::model::{Class, Phase, Severity, Span, Verdict};
+use crate::model::{Class, Phase, Severity, Span, Timestamp, Verdict};
 use crate::stats::Histogram;
 
 /// What a report says of where its evidence came from.
@@ -21,6 +21,9 @@ pub struct Provenance {
     /// Damaged lines that were skipped on request.
     pub damaged: u64,
 }
+
+/// How finely steps from tick to tick are told apart in charts.
+const STEPS_PER_INTERVAL: i64 = 2_000;
 
 /// Judges what a finished engine has seen.
 pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
@@ -82,7 +85,7 @@ pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
         interrupted: engine.run.interrupted,
         damaged: provenance.damaged,
         verdict: Verdict::of(features.iter().map(|f| f.verdict)),
-        connection: engine.connection.clone(),
+        connection: engine.connection_until(engine.run.last.unwrap_or(Timestamp::MIN)),
         processes: engine.processes(),
         findings: ledger.totals.iter().map(|(class, count)| (*class, *count)).collect(),
         findings_fail: ledger.by_severity[Severity::Fail as usize],
@@ -181,7 +184,9 @@ fn measures(feature: &FeatureState, tally: &Tally) -> Measures {
         .filter_map(|s| s.drift(spec).map(|(period, drift)| (period, drift, s.event_pace.period())))
         .max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
     let mut jitter = Histogram::new(Span((spec.feature.interval.0 / 10_000).max(1)));
+    let mut steps = Histogram::new(Span((spec.feature.interval.0 / STEPS_PER_INTERVAL).max(1)));
     for stream in &feature.streams {
+        stream.cadence.add_steps(spec.pace(), &mut steps);
         if let Some(period) = stream.cadence.period() {
             jitter.merge(&stream.cadence.jitter(period, spec.pace()));
         }
@@ -206,6 +211,7 @@ fn measures(feature: &FeatureState, tally: &Tally) -> Measures {
         ws_messages: traffic.ws_messages,
         ws_bytes: traffic.ws_bytes,
         ws_records: traffic.ws_records,
+        out_of_scope: traffic.out_of_scope,
         ticks: feature.streams.iter().map(|s| s.cadence.ticks).sum(),
         pairs: counts.pairs,
         matched: counts.matched,
@@ -226,6 +232,10 @@ fn measures(feature: &FeatureState, tally: &Tally) -> Measures {
         freshness_gain: freshness,
         freshness_median: (freshness.count > 0).then_some(freshness.p50),
         delay: counts.delay.quantiles(),
+        timeline: feature.timeline.clone(),
+        steps: steps.shape(),
+        gains: counts.freshness.shape(),
+        delays: counts.delay.shape(),
         episodes: tally.episodes,
         market_time: feature.market_time,
         connected_time: feature.connected_time,

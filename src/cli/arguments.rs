@@ -4,7 +4,7 @@
 use super::folder::Place;
 use super::world::WorldSettings;
 use super::{
-    calendar, completions, demo, drill, enable, explain, gate, import, init, man, plan, replay, report,
+    calendar, completions, demo, diff, drill, enable, explain, gate, import, init, man, plan, replay, report,
     rollback, serve, sign, simulate, status, tap, verify, watch,
 };
 use crate::model::{Phase, Span, Timestamp};
@@ -64,8 +64,10 @@ pub enum Command {
     Tap(tap::Arguments),
     /// Make a capture of what a browser or a web server recorded
     Import(import::Arguments),
-    /// Write the built-in contract as a start for your own
+    /// Write a contract to begin with: the built-in one, or a guess from what feeds say
     Init(init::Arguments),
+    /// Lay two bodies or two recordings side by side: equal or not by a contract
+    Diff(diff::Arguments),
     /// Show both sides' raw records around a finding, and the rule that decided
     Explain(explain::Arguments),
     /// Tell what a contract will check, and how long that takes to prove

@@ -37,6 +37,9 @@ pub struct Arguments {
     /// Record here (.jsonl or .jsonl.zst); by default into the report folder
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Serve a page that follows the run: a port of this machine, or HOST:PORT for others to read too
+    #[arg(long, value_name = "[HOST:]PORT", value_parser = super::ui::address)]
+    ui: Option<SocketAddr>,
     #[command(flatten)]
     report: ReportArguments,
 }
@@ -49,6 +52,7 @@ pub struct Settings {
     pub world: WorldSettings,
     /// `None`: into the report folder.
     pub record: Option<PathBuf>,
+    pub ui: Option<SocketAddr>,
     pub place: Place,
     pub format: Format,
 }
@@ -60,6 +64,7 @@ impl Arguments {
             speed: self.speed,
             world: self.world.settings(),
             record: self.record,
+            ui: self.ui,
             place: self.report.place(),
             format: self.report.format,
         }
@@ -90,6 +95,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
             place: settings.place,
             format: settings.format,
             metrics_listen: None,
+            ui: settings.ui,
             backend: BackendTargets::default(),
             baseline: None,
             env_file: None,
@@ -99,5 +105,5 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
         server.end(console).await?;
         recorded
     })?;
-    recorded.finish(console)
+    recorded.finish(&runtime, console)
 }

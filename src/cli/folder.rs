@@ -2,7 +2,7 @@
 //! not there. Must not know what the files say.
 
 use crate::model::Timestamp;
-use crate::report::{drill, findings, json, junit, signoff, summary};
+use crate::report::{drill, findings, html, json, junit, signoff, summary};
 use anyhow::Context;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 const PART: &str = "part";
 
 /// All files that a report consists of.
-const REPORT_FILES: [&str; 6] =
-    [json::FILE, signoff::FILE, findings::FILE, summary::FILE, junit::FILE, drill::FILE];
+const REPORT_FILES: [&str; 7] =
+    [json::FILE, html::FILE, signoff::FILE, findings::FILE, summary::FILE, junit::FILE, drill::FILE];
 
 /// Folders of one name are told apart by a number; more than this is a mistake.
 const MOST_OF_ONE_NAME: u32 = 10_000;

@@ -11,6 +11,7 @@ use super::live::Live;
 use super::on_fail::{Asked, OnFail};
 use super::recording;
 use super::results::RunReport;
+use super::ui::Ui;
 use super::watch::Stop;
 use crate::capture::Writer;
 use crate::contract::Contract;
@@ -19,7 +20,7 @@ use crate::model::outcome::{ProcessOutcome, Progress};
 use crate::model::{Event, Observation, Phase, Timestamp};
 use crate::report::prometheus;
 use crate::report::terminal::clean;
-use crate::server::page::{Served, serve};
+use crate::server::page::{Page, Served, serve};
 use crate::source::{BackendTargets, Clock, Feeds, Judge, ProxySettings, RunEnd, RunError, RunSettings, run};
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -45,6 +46,8 @@ pub struct LiveRun {
     pub format: Format,
     /// Where to serve metrics of the run.
     pub metrics_listen: Option<SocketAddr>,
+    /// Where to serve the page that follows the run.
+    pub ui: Option<SocketAddr>,
     /// What is watched beside the feeds.
     pub backend: BackendTargets,
     /// Where flags are read; `None`: the environment.
@@ -61,7 +64,11 @@ pub struct Recorded {
     end: RunEnd,
     phases: Vec<Phase>,
     format: Format,
+<<<<<<< HEAD
     on_fail: OnFail,
+=======
+    ui: Option<Ui>,
+>>>>>>> html
 }
 
 pub fn runtime() -> anyhow::Result<Runtime> {
@@ -92,6 +99,10 @@ impl LiveRun {
             Some(listen) => Some(metrics(listen, newest, console).await?),
             None => None,
         };
+        let ui = match self.ui {
+            Some(listen) => Some(Ui::start(listen, &self.phases, console).await?),
+            None => None,
+        };
         let report = RunReport::start(&self.place, &run_name(now, &format!("{:04x}", seed & 0xffff)))?;
         let path = self.record.unwrap_or_else(|| report.path().join(CAPTURE));
         let capture = recording::create(&path)?;
@@ -111,7 +122,11 @@ impl LiveRun {
             judging: Judging::new(Arc::clone(&self.contract), report),
             live: Some(Live::start(console, &self.contract, now, ends)),
             progress,
+<<<<<<< HEAD
             on_fail,
+=======
+            ui,
+>>>>>>> html
         };
         if let Some(baseline) = self.baseline {
             judge.judging.engine.set_baseline(baseline);
@@ -126,6 +141,7 @@ impl LiveRun {
             recording::discard_empty(&path);
         }
         let end = ended.map_err(|error| wrong(error, &path))?;
+<<<<<<< HEAD
         Ok(Recorded {
             judging: judge.judging,
             end,
@@ -133,6 +149,9 @@ impl LiveRun {
             format: self.format,
             on_fail: judge.on_fail,
         })
+=======
+        Ok(Recorded { judging: judge.judging, end, phases: self.phases, format: self.format, ui: judge.ui })
+>>>>>>> html
     }
 }
 
@@ -148,14 +167,21 @@ impl LiveRun {
 }
 
 impl Recorded {
-    /// Writes the reports, prints the result.
-    pub fn finish(self, console: &Console) -> anyhow::Result<Exit> {
+    /// Writes the reports, prints the result, and shows it to whoever follows.
+    pub fn finish(self, runtime: &Runtime, console: &Console) -> anyhow::Result<Exit> {
         let judged = Judged { phases: &self.phases, ..Judged::default() };
         let (outcome, report) = self.judging.conclude(vec![self.end.capture_sha256], judged)?;
+<<<<<<< HEAD
         let mut on_fail = self.on_fail;
         on_fail.verdict(&outcome);
         let exit = report.finish(&outcome, None, self.format, console)?;
         on_fail.finish()?;
+=======
+        let exit = report.finish(&outcome, None, self.format, console)?;
+        if let Some(ui) = self.ui {
+            runtime.block_on(ui.end(&outcome));
+        }
+>>>>>>> html
         Ok(exit)
     }
 }
@@ -169,7 +195,7 @@ async fn metrics(
     let pages = move |path: &str| {
         let progress = newest.borrow();
         let page = progress.as_ref().filter(|_| path == "/metrics")?;
-        Some((prometheus::CONTENT_TYPE, prometheus::to_text(page)))
+        Some(Page::Text(prometheus::CONTENT_TYPE, prometheus::to_text(page)))
     };
     let served = serve(listen, Arc::new(pages)).await;
     let served = served.map_err(|error| WrongUse(format!("could not serve metrics: {error}")))?;
@@ -267,7 +293,11 @@ struct Watching {
     live: Option<Live>,
     /// For whoever asks meanwhile.
     progress: watch::Sender<Option<Progress>>,
+<<<<<<< HEAD
     on_fail: OnFail,
+=======
+    ui: Option<Ui>,
+>>>>>>> html
 }
 
 impl Judge for Watching {
@@ -289,5 +319,8 @@ impl Judge for Watching {
             live.update(&progress, now);
         }
         self.progress.send_replace(Some(progress));
+        if let Some(ui) = &mut self.ui {
+            ui.update(&self.judging.engine);
+        }
     }
 }

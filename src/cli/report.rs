@@ -7,7 +7,7 @@ use super::evidence::{self, Given};
 use super::exit::Exit;
 use super::folder::write_whole;
 use crate::model::{Outcome, Phase};
-use crate::report::{Layout, json, junit, signoff, summary, text};
+use crate::report::{Layout, html, json, junit, signoff, summary, text};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -16,6 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   cutover report reports/20251219T143000Z-ab12cd34
   cutover report reports/20251219T143000Z-ab12cd34 --format summary
+  cutover report reports/20251219T143000Z-ab12cd34 --format html -o report.html
   cutover report monday.jsonl.zst tuesday.jsonl.zst --format signoff -o signoff.csv
   cutover report --schema > report.schema.json
 
@@ -30,7 +31,7 @@ pub struct Arguments {
     /// Print the JSON Schema of report.json instead
     #[arg(long, conflicts_with_all = ["evidence", "store"])]
     schema: bool,
-    /// What to make of it: text, json, signoff (CSV), summary (Markdown) or junit (XML)
+    /// What to make of it: text, html, json, signoff (CSV), summary (Markdown) or junit (XML)
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     #[arg(hide_possible_values = true, hide_default_value = true)]
     format: Rendering,
@@ -48,6 +49,7 @@ pub struct Arguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Rendering {
     Text,
+    Html,
     Json,
     Signoff,
     Summary,
@@ -103,6 +105,7 @@ pub fn run(settings: &Settings, console: &Console) -> anyhow::Result<Exit> {
 fn rendered(outcome: &Outcome, rendering: Rendering, layout: Layout) -> Vec<u8> {
     match rendering {
         Rendering::Text => text::to_text(outcome, layout).into_bytes(),
+        Rendering::Html => html::to_html(outcome),
         Rendering::Json => json::to_json(outcome),
         Rendering::Signoff => signoff::to_csv(outcome),
         Rendering::Summary => summary::to_markdown(outcome),

@@ -12,7 +12,7 @@ use crate::model::drill::Drill;
 use crate::model::{Finding, Outcome};
 use crate::reference::Score;
 use crate::report::drill as drilled;
-use crate::report::{FindingsCsv, Layout, findings, json, junit, signoff, summary, text};
+use crate::report::{FindingsCsv, Layout, findings, html, json, junit, signoff, summary, text};
 use anyhow::Context;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -100,6 +100,7 @@ impl RunReport {
         folder.write(signoff::FILE, &signoff::to_csv(outcome))?;
         folder.write(summary::FILE, &summary::to_markdown(outcome))?;
         folder.write(junit::FILE, &junit::to_xml(outcome))?;
+        folder.write(html::FILE, &html::to_html(outcome))?;
         // Last, so that where it stands all of them stand.
         folder.write(json::FILE, json)?;
         if let Some(store) = store {
@@ -163,6 +164,9 @@ mod tests {
         report.write(&sample::failing(), b"{}").unwrap();
         let mut names: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
-        assert_eq!(names, ["findings.csv", "junit.xml", "report.json", "signoff.csv", "summary.md"]);
+        assert_eq!(
+            names,
+            ["findings.csv", "junit.xml", "report.html", "report.json", "signoff.csv", "summary.md"]
+        );
     }
 }

@@ -59,6 +59,9 @@ pub struct Arguments {
     /// Serve the run's counts as Prometheus metrics, e.g. on 127.0.0.1:9464, at /metrics
     #[arg(long, value_name = "HOST:PORT")]
     metrics_listen: Option<SocketAddr>,
+    /// Serve a page that follows the run: a port of this machine, or HOST:PORT for others to read too
+    #[arg(long, value_name = "[HOST:]PORT", value_parser = super::ui::address)]
+    ui: Option<SocketAddr>,
     #[command(flatten)]
     backend: BackendArguments,
     /// Hold CPU and memory against this earlier run: its report, report folder or capture
@@ -90,6 +93,7 @@ pub struct Settings {
     pub seed: Option<u64>,
     pub speed: u32,
     pub metrics_listen: Option<SocketAddr>,
+    pub ui: Option<SocketAddr>,
     pub backend: BackendArguments,
     pub baseline: Option<PathBuf>,
     /// Where flags are read; `None`: the environment.
@@ -171,6 +175,7 @@ impl Arguments {
             seed: self.seed,
             speed: self.speed,
             metrics_listen: self.metrics_listen,
+            ui: self.ui,
             backend: self.backend,
             baseline: self.baseline,
             on_fail: Asked {
@@ -192,6 +197,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let run = LiveRun {
         backend: settings.backend.targets(&contract),
         metrics_listen: settings.metrics_listen,
+        ui: settings.ui,
         baseline,
         contract,
         stop: settings.stop,
@@ -206,7 +212,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     };
     let runtime = live_run::runtime()?;
     let recorded = runtime.block_on(run.record(console))?;
-    recorded.finish(console)
+    recorded.finish(&runtime, console)
 }
 
 #[cfg(test)]

@@ -47,6 +47,12 @@ impl Stage {
 
     /// Why the field cannot be struck in a message; `None` where it can.
     pub fn untouchable(&self, cell: Cell) -> Option<String> {
+        let field = self.field(cell);
+        if !(field.reshape_rest.is_none() && field.reshape_ws.is_none()) {
+            return Some(
+                "the contract writes it anew; what a message would have to say is not told backwards".into(),
+            );
+        }
         let columns =
             if cell.in_row { &self.side(Side::Ws).row_columns } else { &self.side(Side::Ws).columns };
         match &columns[cell.column] {

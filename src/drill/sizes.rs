@@ -287,6 +287,8 @@ mod tests {
             zone: chrono_tz::Tz::UTC,
             rest: source(),
             ws: source(),
+            reshape_rest: Default::default(),
+            reshape_ws: Default::default(),
         }
     }
 

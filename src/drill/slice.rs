@@ -126,7 +126,7 @@ impl Slicer {
             Event::Ws { payload: Payload::Json { text, .. }, .. } => match route(&self.plan, text) {
                 Ok(Routed::Features(group)) => self.plan.group(group).contains(&self.feature),
                 Ok(Routed::Ignored) => false,
-                Ok(Routed::NoType | Routed::Unknown(_)) | Err(_) => true,
+                Ok(Routed::NoType | Routed::Unknown(_) | Routed::Messages) | Err(_) => true,
             },
             Event::Ws { .. } | Event::WsOpen { .. } | Event::WsClose { .. } | Event::WsError { .. } => true,
             Event::SelfStall { .. } => true,

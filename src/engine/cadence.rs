@@ -240,6 +240,15 @@ impl CadenceState {
         slope.period_ns().map(|ns| Span(ns.round() as i64))
     }
 
+    /// Δ over all steps: into `steps`.
+    pub fn add_steps(&self, pace: Pace, steps: &mut Histogram) {
+        for (k, residuals) in &self.residuals {
+            for (value, count) in residuals.values() {
+                steps.add_times(value + pace.interval * *k, count);
+            }
+        }
+    }
+
     /// |Δ − kP̂| over all steps.
     pub fn jitter(&self, period: Span, pace: Pace) -> Histogram {
         let mut jitter = Histogram::new(Span((pace.interval.0 / 10_000).max(1)));

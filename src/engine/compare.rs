@@ -3,7 +3,7 @@
 //! Raw text first, parsed only where it differs. Rows are matched by key, never by position.
 
 use super::content::Content;
-use crate::contract::{Contract, Feature, Field, FieldType, Forming, Invariant, Tolerance};
+use crate::contract::{Contract, Feature, Field, FieldType, Forming, Invariant, Reshape, Tolerance};
 use crate::model::json::{Kind, scalar};
 use crate::model::text::{as_json_string, is_control};
 use crate::model::value::{Number, parse_instant};
@@ -32,8 +32,8 @@ pub struct Rule {
     pub compared: bool,
     pub on_rest: bool,
     pub on_ws: bool,
-    /// Both sides' values stand in bodies and have a JSON type; a constant, a parameter and a member's
-    /// name have none.
+    /// Both sides' values stand in bodies and have a JSON type; a constant, a parameter, a member's name and a
+    /// word that was replaced have none.
     typed: bool,
     values: Vec<String>,
     pub forming: Forming,
@@ -126,7 +126,11 @@ impl Rules {
         let row_rule = |f: &Field| Rule::new(feature, f, row_keys.contains(&f.name), redacted(f));
         let row_columns = row_fields.iter().map(row_rule).collect();
         let row_key = row_keys.iter().filter_map(|k| row_fields.iter().position(|f| f.name == *k)).collect();
-        let alike = |f: &Field| f.rest == f.ws && matches!(f.rest, crate::contract::Source::Record(_));
+        let alike = |f: &Field| {
+            f.rest == f.ws
+                && f.reshape_rest == f.reshape_ws
+                && matches!(f.rest, crate::contract::Source::Record(_))
+        };
         Rules {
             columns,
             row_columns,
@@ -152,6 +156,7 @@ impl Rule {
         };
         let (on_rest, on_ws) = (field.rest != Source::Absent, field.ws != Source::Absent);
         let in_body = |source: &Source| matches!(source, Source::Record(_) | Source::Root(_));
+        let worded = |reshape: &Reshape| !reshape.normal.is_empty() || !reshape.map.is_empty();
         let is_name = |index: &Option<String>| index.as_ref() == Some(&field.name);
         Rule {
             name: field.name.clone(),
@@ -164,6 +169,8 @@ impl Rule {
             on_ws,
             typed: in_body(&field.rest)
                 && in_body(&field.ws)
+                && !worded(&field.reshape_rest)
+                && !worded(&field.reshape_ws)
                 && !is_name(&feature.rest.index)
                 && !is_name(&feature.ws.index),
             values: if redacted { Vec::new() } else { field.values.clone() },

@@ -3,6 +3,8 @@
 
 use super::extract::Extraction;
 use super::plan::{Column, ColumnSource, SidePlan};
+use super::reshape::reshaped;
+use crate::contract::{Only, Reshape};
 use crate::model::json::{Kind, Slot};
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -100,6 +102,9 @@ impl Record {
         } else {
             self.slots.extend(columns.iter().map(rebase));
         }
+        for (column, reshape) in &plan.reshaped {
+            self.reshape(*column, reshape);
+        }
         if self.row_columns == 0 {
             return;
         }
@@ -113,7 +118,27 @@ impl Record {
                 };
                 self.slots.push(slot);
             }
+            for (column, reshape) in &plan.row_reshaped {
+                self.reshape(row_start + column, reshape);
+            }
         }
+    }
+
+    /// Writes the value in a slot anew, behind the record.
+    fn reshape(&mut self, place: usize, reshape: &Reshape) {
+        let slot = self.slots[place];
+        if let Some(raw) = reshaped(reshape, slot.kind, slot.raw(&self.text)) {
+            self.slots[place] = self.append_raw(&raw);
+        }
+    }
+
+    /// Whether the contract wants this record judged at all.
+    pub fn in_scope(&self, plan: &SidePlan) -> bool {
+        let says = |only: &Only| {
+            let scalar = self.scalar(only.column);
+            only.values.iter().any(|value| **value == *scalar)
+        };
+        plan.only.iter().all(says)
     }
 
     fn append(&mut self, slot: Slot, body: &str) -> Slot {

@@ -116,6 +116,8 @@ pub enum Routed {
     Unknown(String),
     /// A group of the plan's.
     Features(usize),
+    /// The frame is a list of messages.
+    Messages,
 }
 
 /// What an observation's body holds, read before it is judged.
@@ -130,14 +132,7 @@ pub struct Reading {
 /// Reads an observation's body into `out`; one without JSON has nothing to read.
 pub fn read(plan: &Plan, event: &Event<'_>, out: &mut Extraction) -> Result<Reading, NotJson> {
     match event {
-        Event::Ws { payload: Payload::Json { text, .. }, .. } => {
-            let routed = route(plan, text)?;
-            let body = match routed {
-                Routed::Features(group) => extract(&plan.features[plan.group(group)[0]].ws, text, out)?,
-                _ => Body::default(),
-            };
-            Ok(Reading { routed: Some(routed), body })
-        }
+        Event::Ws { payload: Payload::Json { text, .. }, .. } => read_message(plan, text, out),
         Event::Rest { payload: Payload::Json { text, .. }, feature, .. } => {
             let body = match plan.feature(feature) {
                 Some(i) => extract(&plan.features[i].rest, text, out)?,
@@ -149,12 +144,41 @@ pub fn read(plan: &Plan, event: &Event<'_>, out: &mut Extraction) -> Result<Read
     }
 }
 
+/// Reads one message; of a list of messages only that it is one.
+pub fn read_message(plan: &Plan, text: &str, out: &mut Extraction) -> Result<Reading, NotJson> {
+    let routed = route(plan, text)?;
+    let body = match routed {
+        Routed::Features(group) => extract(&plan.features[plan.group(group)[0]].ws, text, out)?,
+        _ => Body::default(),
+    };
+    Ok(Reading { routed: Some(routed), body })
+}
+
+/// The elements of a list, each as its text.
+pub fn elements(text: &str) -> impl Iterator<Item = &str> {
+    let mut scanner = Scanner::new(text);
+    let is_list = scanner.peek() == Kind::Array;
+    if is_list {
+        scanner.enter();
+    }
+    let mut first = true;
+    std::iter::from_fn(move || {
+        if !is_list || !scanner.element(&mut first).ok()? {
+            return None;
+        }
+        Some(scanner.value().ok()?.raw(text))
+    })
+}
+
 /// Finds a frame's type and what it leads to; a frame that leads nowhere is still read whole, so
 /// that damage shows.
 pub fn route(plan: &Plan, text: &str) -> Result<Routed, NotJson> {
     let mut scanner = Scanner::new(text);
     let slot = find(&mut scanner, &plan.type_at)?;
     let routed = match slot.kind {
+        Kind::Absent | Kind::Null | Kind::Object | Kind::Array if elements(text).next().is_some() => {
+            Routed::Messages
+        }
         Kind::Absent | Kind::Null | Kind::Object | Kind::Array => Routed::NoType,
         _ => {
             let kind = slot.scalar(text);

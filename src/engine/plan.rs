@@ -1,7 +1,7 @@
 //! The contract compiled for extraction: per feature and side a trie of member names whose leaves
 //! are columns. It knows where values stand, not what they mean.
 
-use crate::contract::{Contract, Feature, Field, Pointer, Source};
+use crate::contract::{Contract, Feature, Field, Only, Pointer, Reshape, Source};
 use crate::model::json::MemberName;
 use std::sync::Arc;
 
@@ -48,6 +48,11 @@ pub struct SidePlan {
     pub columns: Vec<ColumnSource>,
     pub row_columns: Vec<ColumnSource>,
     pub roots: usize,
+    /// Columns of the record, and of its rows, whose values are written anew before anything is made of them.
+    pub reshaped: Vec<(Column, Reshape)>,
+    pub row_reshaped: Vec<(Column, Reshape)>,
+    /// What a record in scope says.
+    pub only: Vec<Only>,
     /// Any column is filled from elsewhere than its own place in the record.
     pub outside: bool,
     pub has_rows: bool,
@@ -183,7 +188,19 @@ impl FeaturePlan {
                 }
             }
         }
-        FeaturePlan { rest: rest.finish(), ws: ws.finish() }
+        let reshaped = |fields: &[Field], side: fn(&Field) -> &Reshape| -> Vec<(Column, Reshape)> {
+            let all = fields.iter().map(side).enumerate().filter(|(_, reshape)| !reshape.is_none());
+            all.map(|(column, reshape)| (column, reshape.clone())).collect()
+        };
+        let row_fields = rows.map(|r| r.fields.as_slice()).unwrap_or_default();
+        let [mut rest, mut ws] = [rest.finish(), ws.finish()];
+        rest.reshaped = reshaped(&feature.fields, |field| &field.reshape_rest);
+        rest.row_reshaped = reshaped(row_fields, |field| &field.reshape_rest);
+        rest.only.clone_from(&feature.rest.only);
+        ws.reshaped = reshaped(&feature.fields, |field| &field.reshape_ws);
+        ws.row_reshaped = reshaped(row_fields, |field| &field.reshape_ws);
+        ws.only.clone_from(&feature.ws.only);
+        FeaturePlan { rest, ws }
     }
 }
 
@@ -208,6 +225,9 @@ impl Builder {
             columns: Vec::new(),
             row_columns: Vec::new(),
             roots: 0,
+            reshaped: Vec::new(),
+            row_reshaped: Vec::new(),
+            only: Vec::new(),
             outside: false,
             has_rows: rows.is_some(),
         };

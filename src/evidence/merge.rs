@@ -347,6 +347,10 @@ fn plus(a: Measures, b: &Measures) -> Measures {
         _ => &a,
     };
     let (freshness_gain, freshness_median) = (gain.freshness_gain, gain.freshness_median);
+    let (steps, gains) = (worse.steps.clone(), gain.gains.clone());
+    let delays = if b.delay.p95 > a.delay.p95 { b } else { &a }.delays.clone();
+    let mut timeline = a.timeline.clone();
+    timeline.add(&b.timeline);
     let mut fields: Vec<FieldMeasure> = a.fields.clone();
     for more in &b.fields {
         match fields.iter_mut().find(|known| known.field == more.field) {
@@ -371,6 +375,7 @@ fn plus(a: Measures, b: &Measures) -> Measures {
         ws_messages: a.ws_messages + b.ws_messages,
         ws_bytes: a.ws_bytes + b.ws_bytes,
         ws_records: a.ws_records + b.ws_records,
+        out_of_scope: a.out_of_scope + b.out_of_scope,
         ticks: a.ticks + b.ticks,
         pairs: a.pairs + b.pairs,
         matched: a.matched + b.matched,
@@ -391,6 +396,10 @@ fn plus(a: Measures, b: &Measures) -> Measures {
         freshness_gain,
         freshness_median,
         delay: wider(a.delay, b.delay),
+        timeline,
+        steps,
+        gains,
+        delays,
         episodes: a.episodes + b.episodes,
         market_time: a.market_time + b.market_time,
         connected_time: a.connected_time + b.connected_time,
@@ -406,7 +415,12 @@ fn wider(a: Quantiles, b: Quantiles) -> Quantiles {
 }
 
 fn connection(runs: &[&Outcome]) -> ConnectionOutcome {
-    runs.iter().map(|run| &run.connection).fold(ConnectionOutcome::default(), |a, b| ConnectionOutcome {
+    let mut all = ConnectionOutcome::default();
+    for run in runs {
+        run.connection.open.iter().for_each(|(from, to)| all.add_open(*from, *to));
+    }
+    let open = std::mem::take(&mut all.open);
+    let sum = runs.iter().map(|run| &run.connection).fold(all, |a, b| ConnectionOutcome {
         opens: a.opens + b.opens,
         closes: a.closes + b.closes,
         errors: a.errors + b.errors,
@@ -421,7 +435,9 @@ fn connection(runs: &[&Outcome]) -> ConnectionOutcome {
         self_stalled: a.self_stalled + b.self_stalled,
         // Clocks wander from run to run: the newest that is known.
         clock_offset: b.clock_offset.or(a.clock_offset),
-    })
+        open: Vec::new(),
+    });
+    ConnectionOutcome { open, ..sum }
 }
 
 fn waivers(runs: &[&Outcome]) -> Vec<WaiverOutcome> {

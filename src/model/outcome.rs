@@ -2,6 +2,7 @@
 
 use super::drill::Drill;
 use super::finding::{Class, Finding};
+use super::series::{Shape, Timeline};
 use super::time::{Span, Timestamp, civil_from_days};
 use std::fmt;
 use std::sync::Arc;
@@ -114,6 +115,8 @@ pub struct Measures {
     pub ws_messages: u64,
     pub ws_bytes: u64,
     pub ws_records: u64,
+    /// Records of either side that the contract's `only` leaves out.
+    pub out_of_scope: u64,
     pub ticks: u64,
     pub pairs: u64,
     pub matched: u64,
@@ -138,6 +141,11 @@ pub struct Measures {
     pub freshness_median: Option<Span>,
     /// Arrival on the WebSocket minus event time, above the stream's smallest.
     pub delay: Quantiles,
+    /// For charts: records over time, and what the steps from tick to tick, the gains and the delays look like.
+    pub timeline: Timeline,
+    pub steps: Shape,
+    pub gains: Shape,
+    pub delays: Shape,
     /// Episodes (bursts) of failing findings, and market time watched.
     pub episodes: u64,
     pub market_time: Span,
@@ -241,11 +249,29 @@ pub struct ConnectionOutcome {
     pub unknown_frames: u64,
     pub malformed_frames: u64,
     pub open_time: Span,
+    /// When it was open, in order; of very many the closest are told as one.
+    pub open: Vec<(Timestamp, Timestamp)>,
     pub rtt: Quantiles,
     /// The feed's clock minus ours, where what was seen bounds it.
     pub clock_offset: Option<ClockOffset>,
     pub self_stalls: u64,
     pub self_stalled: Span,
+}
+
+/// Periods that are kept.
+const MOST_PERIODS: usize = 240;
+
+impl ConnectionOutcome {
+    /// A later period in which it was open; past the bound the two closest become one.
+    pub fn add_open(&mut self, from: Timestamp, to: Timestamp) {
+        self.open.push((from, to));
+        if self.open.len() > MOST_PERIODS {
+            let pause = |i: &usize| self.open[i + 1].0 - self.open[*i].1;
+            let shortest = (0..self.open.len() - 1).min_by_key(pause).unwrap_or(0);
+            let (_, end) = self.open.remove(shortest + 1);
+            self.open[shortest].1 = end;
+        }
+    }
 }
 
 /// What one process used over the run.

@@ -32,6 +32,11 @@ pub(super) struct DiffLine {
 /// The unified diff from the REST record to the WebSocket record; an empty text is no record.
 /// Nothing at all when both are empty, the same or too long to read.
 pub(super) fn records(rest: &str, ws: &str) -> Vec<DiffLine> {
+    sides(["REST", "WebSocket"], rest, ws)
+}
+
+/// The same from one text to another, by their names.
+pub(super) fn sides(names: [&str; 2], rest: &str, ws: &str) -> Vec<DiffLine> {
     if rest.len().max(ws.len()) > MAX_RECORD_BYTES {
         return Vec::new();
     }
@@ -40,9 +45,36 @@ pub(super) fn records(rest: &str, ws: &str) -> Vec<DiffLine> {
     let unified = diff
         .unified_diff()
         .context_radius(CONTEXT_LINES)
-        .header(&label("REST", rest), &label("WebSocket", ws))
+        .header(&label(names[0], rest), &label(names[1], ws))
         .to_string();
     unified.lines().enumerate().map(|(i, line)| DiffLine { side: side(i, line), text: line.into() }).collect()
+}
+
+/// The lines of a unified diff beside each other: REST left, WebSocket right, without the names of the sides.
+pub(super) fn beside(lines: &[DiffLine]) -> Vec<(Option<DiffLine>, Option<DiffLine>)> {
+    let mut pairs: Vec<(Option<DiffLine>, Option<DiffLine>)> = Vec::new();
+    // The first pair that still lacks its right side.
+    let mut lacking = 0;
+    for line in lines.iter().skip(2) {
+        match line.side {
+            Side::Both | Side::Header => {
+                pairs.push((Some(line.clone()), Some(line.clone())));
+                lacking = pairs.len();
+            }
+            Side::Rest => pairs.push((Some(line.clone()), None)),
+            Side::Ws => match pairs.get_mut(lacking) {
+                Some(pair) => {
+                    pair.1 = Some(line.clone());
+                    lacking += 1;
+                }
+                None => {
+                    pairs.push((None, Some(line.clone())));
+                    lacking = pairs.len();
+                }
+            },
+        }
+    }
+    pairs
 }
 
 fn label(name: &str, record: &str) -> String {
@@ -169,6 +201,27 @@ mod tests {
     fn each_line_knows_its_side() {
         let sides: Vec<_> = records("-1", "+").into_iter().map(|line| line.side).collect();
         assert_eq!(sides, [Side::Header, Side::Header, Side::Header, Side::Rest, Side::Ws]);
+    }
+
+    #[test]
+    fn both_sides_stand_beside_each_other() {
+        let lines = records("{\"a\":1,\"b\":2,\"c\":3}", "{\"a\":1,\"b\":7,\"c\":3,\"d\":4}");
+        let text =
+            |line: &Option<DiffLine>| line.as_ref().map_or(String::new(), |l| l.text[1..].trim().to_string());
+        let pairs: Vec<_> = beside(&lines)[1..].iter().map(|(rest, ws)| (text(rest), text(ws))).collect();
+        let pair = |a: &str, b: &str| (a.to_string(), b.to_string());
+        assert_eq!(
+            pairs,
+            [
+                pair("{", "{"),
+                pair("\"a\": 1,", "\"a\": 1,"),
+                pair("\"b\": 2,", "\"b\": 7,"),
+                pair("\"c\": 3", "\"c\": 3,"),
+                pair("", "\"d\": 4"),
+                pair("}", "}"),
+            ]
+        );
+        assert!(beside(&[]).is_empty());
     }
 
     #[test]

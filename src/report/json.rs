@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 mod read;
+mod series;
 
 pub use read::{NotAReport, from_json};
 
@@ -173,6 +174,8 @@ struct Measured<'a> {
     ws_messages: u64,
     ws_bytes: u64,
     ws_records: u64,
+    #[serde(default)]
+    out_of_scope: u64,
     ticks: u64,
     missed_ticks: u64,
     sparse: u64,
@@ -194,6 +197,15 @@ struct Measured<'a> {
     freshness_gain: Spread,
     freshness_median_ns: Option<i64>,
     delay: Spread,
+    /// For charts; reports of before have none.
+    #[serde(default)]
+    timeline: Option<series::Bins>,
+    #[serde(default)]
+    steps: series::Bars,
+    #[serde(default)]
+    gains: series::Bars,
+    #[serde(default)]
+    delays: series::Bars,
     episodes: u64,
     market_time_ns: i64,
     connected_time_ns: i64,
@@ -222,6 +234,8 @@ struct Connection {
     unknown_frames: u64,
     malformed_frames: u64,
     open_time_ns: i64,
+    #[serde(default)]
+    open: Vec<(Instant, Instant)>,
     rtt: Spread,
     clock_offset: Option<Offset>,
     self_stalls: u64,
@@ -471,6 +485,7 @@ impl<'a> Measured<'a> {
             ws_messages: m.ws_messages,
             ws_bytes: m.ws_bytes,
             ws_records: m.ws_records,
+            out_of_scope: m.out_of_scope,
             ticks: m.ticks,
             missed_ticks: m.missed_ticks,
             sparse: m.sparse,
@@ -491,6 +506,10 @@ impl<'a> Measured<'a> {
             freshness_gain: Spread::of(&m.freshness_gain),
             freshness_median_ns: nanos(m.freshness_median),
             delay: Spread::of(&m.delay),
+            timeline: series::Bins::of(&m.timeline),
+            steps: series::Bars::of(&m.steps),
+            gains: series::Bars::of(&m.gains),
+            delays: series::Bars::of(&m.delays),
             episodes: m.episodes,
             market_time_ns: m.market_time.0,
             connected_time_ns: m.connected_time.0,
@@ -519,6 +538,7 @@ impl Connection {
             unknown_frames: c.unknown_frames,
             malformed_frames: c.malformed_frames,
             open_time_ns: c.open_time.0,
+            open: c.open.iter().map(|(from, to)| (Instant(*from), Instant(*to))).collect(),
             rtt: Spread::of(&c.rtt),
             clock_offset: c.clock_offset.map(|o| Offset { offset_ns: o.offset.0, error_ns: o.error.0 }),
             self_stalls: c.self_stalls,

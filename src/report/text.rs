@@ -285,14 +285,14 @@ fn show(page: &mut Page, number: usize, group: &Group<'_>, columns: usize) {
     }
 }
 
-fn title(group: &Group<'_>) -> String {
+pub(super) fn title(group: &Group<'_>) -> String {
     let more = if group.exact { "" } else { " or more" };
     let waived = if group.waived { " (waived)" } else { "" };
     format!("{}: {}{more}{waived}", group.name(), thousands(group.findings))
 }
 
 /// `in 4 streams, 2 episodes, from … to …`; nothing for what happened once, which says when itself.
-fn when(group: &Group<'_>) -> Option<String> {
+pub(super) fn when(group: &Group<'_>) -> Option<String> {
     let (first, last) = (group.first?, group.last?);
     if group.findings == 1 {
         return None;

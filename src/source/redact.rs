@@ -259,6 +259,8 @@ account_number = { type = "string", rest = "@acct", ws = "owners/0/id" }
     proptest! {
         #[test]
         fn what_was_json_stays_json_and_other_values_stay(text in any::<String>(), number in any::<i32>()) {
+            // Else it is the name of one of the others.
+            prop_assume!(!["a", "n", "z"].contains(&text.as_str()));
             let value = serde_json::json!({
                 "a": text, "n": number, (text.clone()): [{"n": text}], "z": {"n": {"deep": [text, null]}},
             });

@@ -2,9 +2,13 @@
 
 use crate::model::Span;
 use crate::model::outcome::Quantiles;
+use crate::model::series::Shape;
 
 /// Bins in a row, at most, before values farther out are counted aside.
 const ROW: usize = 512;
+
+/// Bins of a shape.
+const SHAPE_BINS: i64 = 48;
 
 /// Bins of one fixed width. What is measured is narrow, so most bins stand in a row, small and close together:
 /// each stream has one of these.
@@ -89,6 +93,31 @@ impl Histogram {
         bins
     }
 
+    /// What it looks like, from the least value to a little over the 99th percentile.
+    pub fn shape(&self) -> Shape {
+        let bins = self.bins();
+        let Some((first, _)) = bins.first() else { return Shape::default() };
+        let last = self.quantiles().p99.0.div_euclid(self.width);
+        // Bins of the shape hold whole bins, so that none is split.
+        let each = (last.saturating_sub(*first) / SHAPE_BINS + 1).max(1);
+        let mut shape = Shape {
+            from: Span(first.saturating_mul(self.width)),
+            width: Span(each.saturating_mul(self.width)),
+            counts: Vec::new(),
+            beyond: 0,
+        };
+        for (bin, count) in &bins {
+            let place = bin.saturating_sub(*first) / each;
+            if place >= SHAPE_BINS {
+                shape.beyond += count;
+                continue;
+            }
+            shape.counts.resize(shape.counts.len().max(place as usize + 1), 0);
+            shape.counts[place as usize] += count;
+        }
+        shape
+    }
+
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -150,6 +179,18 @@ mod tests {
             prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
             prop_assert_eq!(histogram.count(), values.iter().map(|v| v.1).sum::<u64>());
         }
+    }
+
+    #[test]
+    fn a_shape_counts_everything_once() {
+        let mut h = Histogram::new(Span(10));
+        assert_eq!(h.shape(), Shape::default());
+        (0..1000).for_each(|v| h.add(Span(v)));
+        h.add_times(Span(1_000_000), 3);
+        let shape = h.shape();
+        assert_eq!((shape.from, shape.width, shape.beyond), (Span(0), Span(30), 3));
+        assert_eq!(shape.counts.iter().sum::<u64>() + shape.beyond, h.count());
+        assert_eq!(shape.counts[0], 30);
     }
 
     #[test]

@@ -72,7 +72,15 @@ fn verdicts_are_right(case: &Case, ran: &Ran, report: &Report) {
     assert!(lines.iter().any(|line| line.starts_with(verdict)), "{context}");
     assert_eq!(
         report.files(),
-        ["capture.jsonl", "findings.csv", "junit.xml", "report.json", "signoff.csv", "summary.md"]
+        [
+            "capture.jsonl",
+            "findings.csv",
+            "junit.xml",
+            "report.html",
+            "report.json",
+            "signoff.csv",
+            "summary.md"
+        ]
     );
     let fails: Vec<_> =
         report.with_verdict("FAIL").into_iter().filter(|row| !brought_along(case, row)).collect();

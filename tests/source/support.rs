@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub fn feature(name: &str) -> Feature {
-    let ws = WsFeed { kind: name.to_string(), records: Pointer::default(), index: None };
+    let ws = WsFeed { kind: name.to_string(), records: Pointer::default(), index: None, only: Vec::new() };
     Feature {
         name: name.into(),
         flag: String::new(),
@@ -51,6 +51,7 @@ pub fn feature(name: &str) -> Feature {
             method: "GET".to_string(),
             query: Vec::new(),
             headers: Vec::new(),
+            only: Vec::new(),
         },
         ws,
         fields: Vec::new(),

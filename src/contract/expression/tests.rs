@@ -17,6 +17,8 @@ fn field(name: &str, kind: FieldType, tolerance: Tolerance) -> Field {
         zone: chrono_tz::UTC,
         rest: Source::Record(vec![name.into()]),
         ws: Source::Record(vec![name.into()]),
+        reshape_rest: Default::default(),
+        reshape_ws: Default::default(),
     }
 }
 

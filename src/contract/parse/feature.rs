@@ -11,7 +11,7 @@ use super::{default_time_tolerance, limits, market, rows};
 use crate::calendar::CalendarRule;
 use crate::contract::expression::Invariant;
 use crate::contract::{
-    Align, Cadence, Feature, Field, FieldType, Limits, Pointer, RestFeed, Source, WsFeed, spelling,
+    Align, Cadence, Feature, Field, FieldType, Limits, Only, Pointer, RestFeed, Source, WsFeed, spelling,
 };
 use crate::model::Span;
 use std::sync::Arc;
@@ -77,11 +77,11 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
     let feature_zone = zone(table, "zone");
     let rest = table.table("rest");
     let ws = table.table("ws");
-    let rest_feed = match &rest {
+    let mut rest_feed = match &rest {
         Some(rest) => rest_feed(rest),
         None => table.lacking("rest", "{ path = \"/api/…\", poll = \"10s\", records = \"/…\" }"),
     };
-    let ws_feed = match &ws {
+    let mut ws_feed = match &ws {
         Some(ws) => ws_feed(ws),
         None => table.lacking("ws", "{ type = \"…\", records = \"/data\" }"),
     };
@@ -120,8 +120,12 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
         if let Some(inner) = rows_table.as_ref().and_then(|rows| rows.table("fields")) {
             field::check_tolerances(&inner, row_fields, &lone(true).collect::<Vec<_>>());
         }
-        if let (Some(rest_table), Some(rest)) = (&rest, &rest_feed) {
+        if let (Some(rest_table), Some(rest)) = (&rest, &mut rest_feed) {
             check_each(rest_table, rest, fields);
+            rest.only = only(rest_table, fields, |field| &field.rest);
+        }
+        if let (Some(ws_table), Some(ws)) = (&ws, &mut ws_feed) {
+            ws.only = only(ws_table, fields, |field| &field.ws);
         }
         for (feed, index) in [(&rest, &context.index_rest), (&ws, &context.index_ws)] {
             if let (Some(feed), Some(index)) = (feed, index) {
@@ -269,7 +273,10 @@ fn rest_feed(table: &Table<'_, '_>) -> Option<RestFeed> {
         method: method(table, "GET"),
         query: query(table),
         headers: headers(table),
+        only: Vec::new(),
     };
+    // Read once the fields are known.
+    table.raw("only");
     table.finish();
     poll.map(|_| feed)
 }
@@ -280,8 +287,10 @@ fn ws_feed(table: &Table<'_, '_>) -> Option<WsFeed> {
         None => table.lacking("type", "\"positions\""),
     };
     let (records, index) = (records(table), table.filled_text("index").map(|text| text.value));
+    // Read once the fields are known.
+    table.raw("only");
     table.finish();
-    Some(WsFeed { kind: kind?, records, index })
+    Some(WsFeed { kind: kind?, records, index, only: Vec::new() })
 }
 
 fn records(table: &Table<'_, '_>) -> Pointer {
@@ -371,6 +380,44 @@ fn check_each(table: &Table<'_, '_>, rest: &RestFeed, fields: &[Field]) {
             );
         }
     }
+}
+
+/// `only = { is_active = true, kind = ["EQ", "FUT"] }`: which records of a side are in scope.
+fn only(table: &Table<'_, '_>, fields: &[Field], source: impl Fn(&Field) -> &Source) -> Vec<Only> {
+    let Some(inner) = table.table("only") else { return Vec::new() };
+    let mut only = Vec::new();
+    for (name, value) in inner.members() {
+        let Some(column) = fields.iter().position(|field| field.name == name.value) else {
+            let cure = spelling::cure(name.value, fields.iter().map(|field| field.name.as_str()));
+            inner.error(name.at, &format!("`only` names unknown field `{}`; {cure}", name.value));
+            continue;
+        };
+        if *source(&fields[column]) == Source::Absent {
+            inner.error(
+                name.at,
+                &format!("`{}` is not on this side, so no record would be in scope", name.value),
+            );
+            continue;
+        }
+        let given = match inner.json(name.value, value) {
+            Some(serde_json::Value::Array(list)) if !list.is_empty() => list,
+            Some(one) => vec![one],
+            None => continue,
+        };
+        let text = |value: &serde_json::Value| match value {
+            serde_json::Value::String(text) => Some(text.clone()),
+            serde_json::Value::Number(_) | serde_json::Value::Bool(_) => Some(value.to_string()),
+            _ => None,
+        };
+        match given.iter().map(text).collect::<Option<Vec<String>>>() {
+            Some(values) => only.push(Only { column, values }),
+            None => inner.error(
+                value.span(),
+                &format!("`{}` must be what the field says in scope, or a list of that", name.value),
+            ),
+        }
+    }
+    only
 }
 
 fn check_index(table: &Table<'_, '_>, index: &str, fields: &[Field]) {

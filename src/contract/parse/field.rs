@@ -4,6 +4,7 @@
 
 use super::calendars::zone;
 use super::reader::{At, Table, Text, integer_of};
+use super::reshape::reshape;
 use super::text::{path_parts, pointer_fault};
 use crate::contract::expression::Number;
 use crate::contract::{Align, Field, FieldType, Forming, Pointer, Source, Tolerance, spelling};
@@ -81,6 +82,7 @@ fn field(table: &Table<'_, '_>, name: &At<&str>, context: &Context) -> Field {
     if rest == Some(Source::Absent) && ws == Some(Source::Absent) {
         table.error(name.at.clone(), &format!("field `{}` is on neither side; remove it", name.value));
     }
+    let [reshape_rest, reshape_ws] = reshape(table, kind);
     check_role(table, name, context, [&rest, &ws]);
     check_compared(table, compare, [&rest, &ws]);
     let by_name = || Source::Record(vec![name.value.to_string()]);
@@ -96,6 +98,8 @@ fn field(table: &Table<'_, '_>, name: &At<&str>, context: &Context) -> Field {
         zone: own_zone.unwrap_or(context.zone),
         rest: rest.unwrap_or_else(by_name),
         ws: ws.unwrap_or_else(by_name),
+        reshape_rest,
+        reshape_ws,
     }
 }
 

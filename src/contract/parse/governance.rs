@@ -110,6 +110,13 @@ pub fn redact(root: &Table<'_, '_>, features: Option<&[Feature]>) -> Option<Vec<
             );
             root.error(text.at.clone(), &message);
         }
+        if named.iter().any(|field| !(field.reshape_rest.is_none() && field.reshape_ws.is_none())) {
+            let message = format!(
+                "`{}` is hashed before `normal` or `map` could make both sides alike; take them away, or it",
+                text.raw
+            );
+            root.error(text.at.clone(), &message);
+        }
         let hashable = |kind| matches!(kind, FieldType::String | FieldType::Integer);
         if let Some(field) = named.iter().find(|field| !hashable(field.kind)) {
             let kind = field.kind.name();

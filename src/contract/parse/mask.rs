@@ -67,7 +67,7 @@ const KNOWN_AT_TOP: [&str; 12] = [
 ];
 
 /// Keys of the connections whose values are no credentials; `login` has its own.
-const HARMLESS: [&str; 22] = [
+const HARMLESS: [&str; 23] = [
     "base_url",
     "timeout",
     "ca",
@@ -88,6 +88,7 @@ const HARMLESS: [&str; 22] = [
     "each",
     "method",
     "login",
+    "only",
     "first",
     "most",
 ];

@@ -3,7 +3,7 @@
 
 use super::{
     Burst, Check, Connection, Counts, Feature, Field, Instant, Measured, Process, Proven, Report, SCHEMA,
-    Sample, Spread, Waiver, Watched,
+    Sample, Spread, Waiver, Watched, series,
 };
 use crate::checks::CHECKS;
 use crate::contract::Align;
@@ -11,6 +11,7 @@ use crate::model::outcome::{
     CheckResult, ClockOffset, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, FieldProven,
     Measures, Outcome, ProcessOutcome, Quantiles, SessionOutcome, SessionsRequired, WaiverOutcome,
 };
+use crate::model::series::Timeline;
 use crate::model::{Class, Finding, Phase, Severity, Span, Timestamp, Verdict};
 use crate::report::signoff::NOT_ASKED;
 use serde::Deserialize;
@@ -106,7 +107,7 @@ impl Feature<'_> {
             interval: Span(self.interval_ns),
             verdict: verdict(&self.verdict)?,
             checks: all(self.checks, Check::outcome)?,
-            measures: self.measures.outcome(),
+            measures: self.measures.outcome()?,
             sessions: all(self.sessions, Watched::outcome)?,
             proofs: self.proofs.into_iter().map(Proven::outcome).collect(),
             required: SessionsRequired {
@@ -170,8 +171,8 @@ impl Check<'_> {
 }
 
 impl Measured<'_> {
-    fn outcome(self) -> Measures {
-        Measures {
+    fn outcome(self) -> Result<Measures, NotAReport> {
+        Ok(Measures {
             streams: self.streams,
             streams_rest: self.streams_rest,
             streams_ws: self.streams_ws,
@@ -184,6 +185,7 @@ impl Measured<'_> {
             ws_messages: self.ws_messages,
             ws_bytes: self.ws_bytes,
             ws_records: self.ws_records,
+            out_of_scope: self.out_of_scope,
             ticks: self.ticks,
             missed_ticks: self.missed_ticks,
             sparse: self.sparse,
@@ -204,13 +206,17 @@ impl Measured<'_> {
             freshness_gain: self.freshness_gain.outcome(),
             freshness_median: self.freshness_median_ns.map(Span),
             delay: self.delay.outcome(),
+            timeline: self.timeline.map_or(Ok(Timeline::default()), series::Bins::outcome)?,
+            steps: self.steps.outcome(),
+            gains: self.gains.outcome(),
+            delays: self.delays.outcome(),
             episodes: self.episodes,
             market_time: Span(self.market_time_ns),
             connected_time: Span(self.connected_time_ns),
             findings: self.findings.0.into_owned(),
             waived: self.waived.0.into_owned(),
             fields: self.fields.into_iter().map(Field::outcome).collect(),
-        }
+        })
     }
 }
 
@@ -232,6 +238,7 @@ impl Connection {
             unknown_frames: self.unknown_frames,
             malformed_frames: self.malformed_frames,
             open_time: Span(self.open_time_ns),
+            open: self.open.into_iter().map(|(from, to)| (from.0, to.0)).collect(),
             rtt: self.rtt.outcome(),
             self_stalls: self.self_stalls,
             self_stalled: Span(self.self_stalled_ns),

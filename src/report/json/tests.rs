@@ -131,6 +131,7 @@ mod reader {
         pub ws_messages: u64,
         pub ws_bytes: u64,
         pub ws_records: u64,
+        pub out_of_scope: u64,
         pub ticks: u64,
         pub missed_ticks: u64,
         pub sparse: u64,
@@ -151,12 +152,36 @@ mod reader {
         pub freshness_gain: Spread,
         pub freshness_median_ns: Option<i64>,
         pub delay: Spread,
+        pub timeline: Option<Bins>,
+        pub steps: Bars,
+        pub gains: Bars,
+        pub delays: Bars,
         pub episodes: u64,
         pub market_time_ns: i64,
         pub connected_time_ns: i64,
         pub findings: Counts,
         pub waived: Counts,
         pub fields: Vec<Field>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Bins {
+        pub first: String,
+        pub width_ns: i64,
+        pub rest: Vec<u64>,
+        pub ws: Vec<u64>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Bars {
+        pub from_ns: i64,
+        pub width_ns: i64,
+        pub counts: Vec<u64>,
+        pub beyond: u64,
     }
 
     #[derive(Debug, Deserialize)]
@@ -181,6 +206,7 @@ mod reader {
         pub unknown_frames: u64,
         pub malformed_frames: u64,
         pub open_time_ns: i64,
+        pub open: Vec<(String, String)>,
         pub rtt: Spread,
         pub clock_offset: Option<Offset>,
         pub self_stalls: u64,
