@@ -37,7 +37,7 @@ pub enum Command {
     /// Watch the built-in server: all four features over real sockets, a report at the end
     Demo(demo::Arguments),
     /// Watch both feeds live and judge the stream
-    Watch(watch::Arguments),
+    Watch(Box<watch::Arguments>),
     /// Judge recorded runs again
     Replay(replay::Arguments),
     /// Tell from reports and captures whether a feature may pass; for CI

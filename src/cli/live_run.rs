@@ -64,11 +64,8 @@ pub struct Recorded {
     end: RunEnd,
     phases: Vec<Phase>,
     format: Format,
-<<<<<<< HEAD
     on_fail: OnFail,
-=======
     ui: Option<Ui>,
->>>>>>> html
 }
 
 pub fn runtime() -> anyhow::Result<Runtime> {
@@ -122,11 +119,8 @@ impl LiveRun {
             judging: Judging::new(Arc::clone(&self.contract), report),
             live: Some(Live::start(console, &self.contract, now, ends)),
             progress,
-<<<<<<< HEAD
             on_fail,
-=======
             ui,
->>>>>>> html
         };
         if let Some(baseline) = self.baseline {
             judge.judging.engine.set_baseline(baseline);
@@ -141,17 +135,14 @@ impl LiveRun {
             recording::discard_empty(&path);
         }
         let end = ended.map_err(|error| wrong(error, &path))?;
-<<<<<<< HEAD
         Ok(Recorded {
             judging: judge.judging,
             end,
             phases: self.phases,
             format: self.format,
             on_fail: judge.on_fail,
+            ui: judge.ui,
         })
-=======
-        Ok(Recorded { judging: judge.judging, end, phases: self.phases, format: self.format, ui: judge.ui })
->>>>>>> html
     }
 }
 
@@ -171,17 +162,13 @@ impl Recorded {
     pub fn finish(self, runtime: &Runtime, console: &Console) -> anyhow::Result<Exit> {
         let judged = Judged { phases: &self.phases, ..Judged::default() };
         let (outcome, report) = self.judging.conclude(vec![self.end.capture_sha256], judged)?;
-<<<<<<< HEAD
         let mut on_fail = self.on_fail;
         on_fail.verdict(&outcome);
-        let exit = report.finish(&outcome, None, self.format, console)?;
-        on_fail.finish()?;
-=======
         let exit = report.finish(&outcome, None, self.format, console)?;
         if let Some(ui) = self.ui {
             runtime.block_on(ui.end(&outcome));
         }
->>>>>>> html
+        on_fail.finish()?;
         Ok(exit)
     }
 }
@@ -293,11 +280,8 @@ struct Watching {
     live: Option<Live>,
     /// For whoever asks meanwhile.
     progress: watch::Sender<Option<Progress>>,
-<<<<<<< HEAD
     on_fail: OnFail,
-=======
     ui: Option<Ui>,
->>>>>>> html
 }
 
 impl Judge for Watching {
