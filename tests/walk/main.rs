@@ -7,6 +7,7 @@
     reason = "tests read files, and wait for programs"
 )]
 
+mod browser;
 mod on_fail;
 mod rollback;
 mod shadow_to_deletion;

@@ -6,8 +6,11 @@ use cutover::contract::BUILTIN;
 use cutover::model::{Event, Observation, Timestamp};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The feature that walks.
@@ -207,4 +210,113 @@ pub fn serve(place: &Place, more: &[&str]) -> (Running, String) {
 /// The built-in contract for the reference server at this address.
 pub fn live_contract(address: &str) -> String {
     BUILTIN.replace("127.0.0.1:8787", address)
+}
+
+/// Longer than anything healthy needs, on any machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Looks again and again until `found` has something.
+fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(since.elapsed() < PATIENCE, "waited in vain for {what}");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// `cutover tap` before a server, with the flag true.
+pub struct Tap {
+    child: Child,
+    pub address: String,
+    capture: PathBuf,
+}
+
+impl Tap {
+    pub fn start(place: &Place, server: &str, capture: &str) -> Tap {
+        let target = format!("127.0.0.1:0=http://{server}");
+        let mut command = place.command(&["-v", "tap", "--contract", "c.toml", &target, "--out", capture]);
+        command.env(FLAG, "true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut told = String::new();
+        let address = loop {
+            let line = lines.next().unwrap_or_else(|| panic!("no address in {told:?}")).unwrap();
+            if let Some((address, _)) = line.split("tap: ").nth(1).and_then(|rest| rest.split_once(' ')) {
+                break address.to_string();
+            }
+            told.push_str(&line);
+        };
+        // What it says later is read away, so that it never waits for us.
+        std::thread::spawn(move || lines.for_each(drop));
+        Tap { child, address, capture: place.path(capture) }
+    }
+
+    /// Until the page asked for this path.
+    pub fn wait_for(&self, path: &str) {
+        let asked = format!("\"path\":\"{path}\"");
+        wait_for(path, || fs::read_to_string(&self.capture).ok().filter(|text| text.contains(&asked)));
+    }
+
+    /// Ends it in order.
+    pub fn finish(mut self) {
+        let kill = format!("kill -TERM {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        // It has ended already where the test went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A headless Chromium.
+pub struct Browser(&'static str);
+
+impl Browser {
+    /// `None`, with the reason printed, where there is none.
+    pub fn find() -> Option<Browser> {
+        let known = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+        let found = known.into_iter().find(|path| Path::new(path).exists());
+        if found.is_none() {
+            println!("skipped: no Chromium at {}", known.join(", "));
+        }
+        found.map(Browser)
+    }
+
+    pub fn open(&self, place: &Place, page: &str) -> OpenBrowser {
+        let profile = format!("--user-data-dir={}", place.path("profile").display());
+        let url = format!("file://{}", place.path(page).display());
+        let mut command = Command::new(self.0);
+        command.args([
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+        ]);
+        command.args(["--remote-debugging-port=0", "--no-proxy-server", &profile, &url]);
+        command.env("HOME", place.path("")).process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        OpenBrowser(command.spawn().unwrap())
+    }
+}
+
+/// Closed, with every process it started, when it is dropped.
+pub struct OpenBrowser(Child);
+
+impl Drop for OpenBrowser {
+    fn drop(&mut self) {
+        let kill = format!("kill -s KILL -- -{}", self.0.id());
+        // Waiting for what could not be killed would never end.
+        if Command::new("sh").args(["-c", &kill]).status().is_ok_and(|status| status.success()) {
+            let _ = self.0.wait();
+        }
+    }
 }
