@@ -37,8 +37,14 @@ if $pictures; then
     local file=$out/$1 size=$2,$3
     shift 3
     "$browser" --headless=new --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir="$work/profile" \
-      --window-size="$size" --screenshot="$file" "$@" "file://$out/report.html" 2>>"$work/browser"
+      --window-size="$size" --screenshot="$file" "$@" "file://${page:-$out/report.html}" 2>>"$work/browser"
   }
   picture page.png 1100 900
-  picture page-dark.png 1100 900 --blink-settings=preferredColorScheme=0
+  # One feature's section alone, in the dark: its charts.
+  {
+    sed -n '1,/<\/head>/p' "$out/report.html"
+    echo "<main>"
+    sed -n '/<section id="f1"/,/<section id="f2"/p' "$out/report.html" | sed 's/<section id="f2".*//'
+  } >"$work/one.html"
+  page=$work/one.html picture charts.png 1100 820 --blink-settings=preferredColorScheme=0
 fi

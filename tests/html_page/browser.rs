@@ -5,9 +5,10 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
+use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -161,6 +162,7 @@ impl Browser {
 }
 
 /// Where a browser that just started listens: it writes its port and path into its profile.
+#[allow(clippy::disallowed_methods, reason = "the browser tells it in a file")]
 fn address(file: &Path) -> (u16, String) {
     let began = Instant::now();
     loop {

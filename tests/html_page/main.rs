@@ -1,6 +1,8 @@
 //! `report.html` in a real browser: it opens from a file, asks for nothing, complains of nothing, and works.
 //! Where no browser is found each test says so and skips.
 
+#![allow(clippy::disallowed_methods, reason = "tests write pages and read what was written")]
+
 mod browser;
 mod live;
 
