@@ -164,7 +164,10 @@ fn events(mut newest: watch::Receiver<Told>) -> Body {
     // What was told before this client came is news to it.
     newest.mark_changed();
     let stream = unfold((newest, false), |(mut newest, ended)| async move {
-        while !ended {
+        if ended {
+            return None;
+        }
+        loop {
             newest.changed().await.ok()?;
             let told = newest.borrow_and_update().clone();
             if told.over || !told.text.is_empty() {
@@ -172,7 +175,6 @@ fn events(mut newest: watch::Receiver<Told>) -> Body {
                 return Some((frame, (newest, told.over)));
             }
         }
-        None
     });
     StreamBody::new(stream).boxed_unsync()
 }
