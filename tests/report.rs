@@ -72,7 +72,7 @@ fn what_is_no_report_is_said_to_be_none() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("report.json"), "{}").unwrap();
     for (words, code, said) in [
-        (&["report"][..], 2, "EVIDENCE"),
+        (&["report"][..], 2, "no evidence was given"),
         (&["report", "nowhere"], 4, "nowhere"),
         (&["report", "report.json"], 4, "report.json"),
         (&["report", "report.json", "--format", "findings"], 2, "findings"),

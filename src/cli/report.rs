@@ -41,7 +41,7 @@ pub struct Arguments {
     /// Judge captures by this contract instead of the recorded one
     #[arg(long, value_name = "FILE")]
     contract: Option<PathBuf>,
-    /// before-enabling, after-enabling, before-deleting, for captures (repeatable); by default by each flag
+    /// The phase captures are judged for (repeatable); by default by each flag
     #[arg(long = "phase", value_name = "PHASE", value_parser = phase(), hide_possible_values = true)]
     phases: Vec<Phase>,
 }

@@ -44,7 +44,7 @@ pub struct Arguments {
     /// Watch only this feature (repeatable)
     #[arg(long = "feature", value_name = "NAME")]
     features: Vec<String>,
-    /// before-enabling, after-enabling, before-deleting (repeatable); by default by each flag
+    /// before-enabling, after-enabling, before-deleting (repeatable); by default by the flags
     #[arg(long = "phase", value_name = "PHASE", value_parser = phase(), hide_possible_values = true)]
     phases: Vec<Phase>,
     /// Record here (.jsonl or .jsonl.zst); by default into the report folder
@@ -59,7 +59,7 @@ pub struct Arguments {
     /// Serve the run's counts as Prometheus metrics, at HOST:PORT/metrics
     #[arg(long, value_name = "HOST:PORT")]
     metrics_listen: Option<SocketAddr>,
-    /// Serve a page that follows the run: a port of this machine, or HOST:PORT for others to read too
+    /// Serve a page that follows the run, to this machine or from HOST to others too
     #[arg(long, value_name = "[HOST:]PORT", value_parser = super::ui::address)]
     ui: Option<SocketAddr>,
     #[command(flatten)]
@@ -70,7 +70,7 @@ pub struct Arguments {
     /// Read the flags from this file instead of the environment
     #[arg(long, value_name = "FILE", help_heading = ON_FAIL)]
     env_file: Option<PathBuf>,
-    /// Run this by the shell, once, at the first failure; it is told what failed in CUTOVER_FEATURE, CUTOVER_CLASS…
+    /// Run this by the shell, once, at the first failure; $CUTOVER_FEATURE … say what failed
     #[arg(long, value_name = "COMMAND", help_heading = ON_FAIL)]
     on_fail: Option<String>,
     /// Turn the flag of a feature that fails off in --env-file, at once
