@@ -44,7 +44,7 @@ pub struct Arguments {
     /// Watch only this feature (repeatable)
     #[arg(long = "feature", value_name = "NAME")]
     features: Vec<String>,
-    /// before-enabling, after-enabling, before-deleting (repeatable); by default by the flags
+    /// before-enabling, after-enabling, before-deleting (repeatable); by default by flag
     #[arg(long = "phase", value_name = "PHASE", value_parser = phase(), hide_possible_values = true)]
     phases: Vec<Phase>,
     /// Record here (.jsonl or .jsonl.zst); by default into the report folder
