@@ -35,6 +35,8 @@ pub struct View<'v> {
     pub logs: &'v LogWatch,
     pub resources: &'v Resources,
     pub interrupted: bool,
+    /// Messages that show that the server lives, and nothing more.
+    pub keepalives: u64,
 }
 
 /// What a check found.

@@ -73,7 +73,10 @@ pub struct Tls {
 pub struct WsSettings {
     pub url: String,
     pub type_at: Pointer,
-    pub ignore_types: Vec<String>,
+    /// Frames that nobody needs, known by these.
+    pub ignored: Vec<Sign>,
+    /// Types that show that the server lives, and nothing of any feature.
+    pub keepalive_types: Vec<String>,
     pub headers: Vec<(String, String)>,
     pub subscribe: Vec<String>,
     pub keepalive: Option<Keepalive>,
@@ -163,9 +166,7 @@ pub struct MarketStatus {
 pub struct RestFeed {
     pub path: String,
     pub poll: Span,
-    pub records: Pointer,
-    /// Records are members of an object whose names become this field.
-    pub index: Option<String>,
+    pub records: Records,
     /// Parameter name to its values (each a JSON scalar); one request per combination.
     pub each: Vec<(String, Vec<serde_json::Value>)>,
     pub method: String,
@@ -176,11 +177,62 @@ pub struct RestFeed {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct WsFeed {
-    /// The message type's text.
-    pub kind: String,
-    pub records: Pointer,
-    pub index: Option<String>,
+    /// By what a frame of this feature is known.
+    pub sign: Sign,
+    pub records: Records,
     pub only: Vec<Only>,
+}
+
+/// By what a frame is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sign {
+    /// The text of the value at `[ws] type`, or at a place of its own.
+    Says { at: Option<Pointer>, text: String },
+    /// Something stands at this place, and not null.
+    Has(Pointer),
+}
+
+/// Where records stand in a body.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Records {
+    /// A step `*` is any element of a list or member of an object.
+    pub at: Pointer,
+    /// They are members of an object whose names become this field; in a tree, their paths do.
+    pub index: Option<String>,
+    /// Members of that object that are no records.
+    pub except: Vec<String>,
+    /// They stand anywhere below, and are the objects that have this member.
+    pub tree: Option<Tree>,
+    /// Nothing there is no record, rather than a fault.
+    pub may_lack: bool,
+}
+
+impl Records {
+    /// How many objects stand around the records, as far as `at` names their members.
+    pub fn objects_around(&self) -> usize {
+        self.at.0.iter().filter(|step| is_name(step)).count()
+    }
+
+    /// The steps to the object in which the last named step stands (1), or one further out.
+    pub fn above(&self, levels: usize) -> &[String] {
+        let named: Vec<usize> = (0..self.at.0.len()).filter(|i| is_name(&self.at.0[*i])).collect();
+        let step = named.len().checked_sub(levels).and_then(|i| named.get(i));
+        &self.at.0[..step.copied().unwrap_or(0)]
+    }
+}
+
+/// Whether a step leads to a member of an object: `*` and a number may lead to an element of a list.
+fn is_name(step: &str) -> bool {
+    step != "*" && !step.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// A tree whose leaves are records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    /// The member that a leaf has.
+    pub leaf: String,
+    /// What stands between the names of a leaf's path.
+    pub join: String,
 }
 
 /// Records are in scope whose field says one of these; of the others nothing is judged.
@@ -219,11 +271,22 @@ pub struct Reshape {
     pub scale: Option<BigDecimal>,
     /// Decimal places; half to even.
     pub round: Option<u32>,
+    /// The ways to say that there is no value; all are one.
+    pub empty: Vec<Empty>,
+}
+
+/// A way to say that there is no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Empty {
+    Absent,
+    Null,
+    /// This word.
+    Text(String),
 }
 
 impl Reshape {
     pub fn is_none(&self) -> bool {
-        self.normal.is_empty() && self.map.is_empty() && self.scale.is_none() && self.round.is_none()
+        *self == Reshape::default()
     }
 }
 
@@ -291,6 +354,8 @@ pub enum Source {
     Record(Vec<String>),
     /// A pointer from the body's root.
     Root(Pointer),
+    /// A path inside the object that holds the records' last named step; 2 and more: further out.
+    Above(usize, Vec<String>),
     /// The REST request's parameter.
     Param(String),
     /// A constant's text (a string).

@@ -429,7 +429,10 @@ impl Engine {
                 Routed::Ignored => self.connection.ignored_frames += 1,
                 Routed::NoType => self.unknown_type(at, "", text),
                 Routed::Unknown(kind) => self.unknown_type(at, &kind, text),
-                Routed::Features(group) => self.on_message(at, conn, bytes, text, group, read),
+                Routed::Keepalive => self.connection.keepalive_frames += 1,
+                Routed::Features(_) | Routed::Several(_) => {
+                    self.on_message(at, conn, bytes, text, &routed, read);
+                }
                 Routed::Messages => self.on_messages(at, conn, text),
             },
             (Payload::Text(text), _) => self.malformed(at, format!("not JSON: {}", quote(text))),
@@ -452,10 +455,10 @@ impl Engine {
             };
             let bytes = message.len() as u64;
             match routed {
-                Routed::Features(group) => {
-                    self.on_message(at, conn, bytes, message, group, (body, &extraction))
+                Routed::Features(_) | Routed::Several(_) => {
+                    self.on_message(at, conn, bytes, message, &routed, (body, &extraction))
                 }
-                Routed::Ignored => {}
+                Routed::Ignored | Routed::Keepalive => {}
                 Routed::Unknown(kind) => self.unknown_type(at, &kind, message),
                 // Lists in lists are nobody's messages.
                 Routed::NoType | Routed::Messages => self.unknown_type(at, "", message),
@@ -481,19 +484,19 @@ impl Engine {
         self.ledger.add_common(draft, at);
     }
 
-    /// A message of the features of a group; the first one's body has been read already.
+    /// A message of some features; the first one's body has been read already.
     fn on_message(
         &mut self,
         at: Timestamp,
         conn: u32,
         bytes: u64,
         text: &str,
-        group: usize,
+        routed: &Routed,
         read: (Body, &Extraction),
     ) {
         let Some(opened) = self.link.opened(conn) else { return };
         let mut first = Some(read);
-        for &i in self.plan.group(group) {
+        for &i in self.plan.leads(routed) {
             let plan = &self.plan.features[i].ws;
             let (body, extraction) = match first.take() {
                 Some(read) => read,

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Told, fold};
-use cutover::contract::{Align, Contract, FieldType, Source, parse};
+use cutover::contract::{Align, Contract, FieldType, Sign, Source, parse};
 use cutover::infer::{Inferred, Known, UNSURE, Watched};
 use cutover::model::{Event, Observation, Payload, Severity, Span, Timestamp, Verdict};
 use cutover::reference::{Simulation, SimulationOptions};
@@ -125,7 +125,7 @@ fn a_clean_session_is_read_whole() {
         ];
         assert_eq!(aligns, expect, "{text}");
         let balance = feature(&contract, "account_balance");
-        assert_eq!(balance.ws.records.0, ["data"], "{text}");
+        assert_eq!(balance.ws.records.at.0, ["data"], "{text}");
         assert_eq!(
             (balance.key.as_slice(), balance.time.as_deref()),
             (&["account_id".to_string()][..], Some("timestamp"))
@@ -251,7 +251,7 @@ fn records_may_be_members_named_by_their_key() {
     };
     let (contract, text) = check_clean(&session(options(4, 10), by_id), 4);
     let balance = feature(&contract, "account_balance");
-    assert_eq!(balance.rest.index.as_deref(), Some("account_id"), "{text}");
+    assert_eq!(balance.rest.records.index.as_deref(), Some("account_id"), "{text}");
     assert_eq!(balance.fields.iter().filter(|f| f.name != "account_id").count(), 4, "{text}");
 }
 
@@ -372,7 +372,7 @@ fn a_real_back_ends_shapes_are_read() {
     let stamp = feature(&contract, "balances").fields.iter().find(|f| f.name == "updated_at").expect(&text);
     assert!(!stamp.compare, "{text}");
     assert_eq!(feature(&contract, "global-markets").key, ["key"], "{text}");
-    assert_eq!(feature(&contract, "global-markets").ws.records.0, ["data", "markets"], "{text}");
+    assert_eq!(feature(&contract, "global-markets").ws.records.at.0, ["data", "markets"], "{text}");
     assert!(text.contains(r#"map = { ws = { closed = "CLOSED", open = "OPEN" } }"#), "{text}");
     assert!(text.contains("# currency = { type = \"string\", ws = false }   # only REST has it"), "{text}");
     assert!(text.contains("ignore_types = [\"pong\"]"), "{text}");
@@ -466,7 +466,7 @@ fn hostile_names_and_values_leave_a_contract_that_parses() {
     let (inferred, text) = infer(&seen);
     let contract = read(&text);
     assert_eq!(contract.features.len(), 1, "{text}");
-    assert_eq!(contract.features[0].ws.kind, "t\" \n}");
+    assert_eq!(contract.features[0].ws.sign, Sign::Says { at: None, text: "t\" \n}".into() });
     assert!(inferred.unpaired.is_empty(), "{:?}", inferred.unpaired);
     assert!(text.contains("messages have no type"), "{text}");
     assert!(text.lines().all(|line| !line.starts_with("[[feature]] {")), "{text}");

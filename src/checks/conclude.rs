@@ -43,6 +43,7 @@ pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
                 logs: &engine.logs,
                 resources: &engine.resources,
                 interrupted: engine.run.interrupted,
+                keepalives: engine.connection.keepalive_frames,
             };
             let asked = |phase: Phase| match provenance.phases.as_slice() {
                 [] => {

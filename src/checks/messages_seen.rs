@@ -40,9 +40,17 @@ fn judge(view: &View<'_>, check: &Check) -> Judged {
         ]),
         evidence: format!("{} messages", view.feature.traffic.ws_messages),
         confidence: String::new(),
-        note: notes(&[&lacking, &min.exempt_note()]),
+        note: notes(&[&lacking, &min.exempt_note(), &alive_without_data(view)]),
         first,
         last,
+    }
+}
+
+/// A socket that answers and delivers nothing looks well to whoever watches the socket.
+fn alive_without_data(view: &View<'_>) -> String {
+    match (view.feature.traffic.ws_messages, view.keepalives) {
+        (0, signs @ 1..) => format!("{signs} signs of life of the server came, and no message"),
+        _ => String::new(),
     }
 }
 

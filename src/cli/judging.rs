@@ -52,8 +52,8 @@ pub fn narrow(contract: &mut Contract, names: &[String]) -> anyhow::Result<()> {
     let (kept, left): (Vec<_>, Vec<_>) = std::mem::take(&mut contract.features)
         .into_iter()
         .partition(|f| names.iter().any(|n| **n == *f.name));
-    let ignored = left.into_iter().map(|f| f.ws.kind).filter(|kind| kept.iter().all(|f| f.ws.kind != *kind));
-    contract.ws.ignore_types.extend(ignored);
+    let ignored = left.into_iter().map(|f| f.ws.sign).filter(|sign| kept.iter().all(|f| f.ws.sign != *sign));
+    contract.ws.ignored.extend(ignored);
     contract.features = kept;
     Ok(())
 }

@@ -14,6 +14,7 @@ mod market;
 mod mask;
 mod place;
 mod reader;
+mod records;
 mod reshape;
 mod rows;
 mod text;

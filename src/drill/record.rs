@@ -65,7 +65,10 @@ impl Stage {
                 let named = self.field(Cell { column: *earlier, ..cell });
                 Some(format!("it stands where {} stands, and is struck with it", named.name))
             }
-            ColumnSource::Walked | ColumnSource::Root(_) | ColumnSource::Index => None,
+            ColumnSource::Index if self.side(Side::Ws).tree.is_some() => {
+                Some("it is the path of a leaf, which no message says in one piece".into())
+            }
+            ColumnSource::Walked | ColumnSource::Root(_) | ColumnSource::Above | ColumnSource::Index => None,
         }
     }
 
@@ -159,7 +162,10 @@ impl Stage {
     fn container(&self, side: Side, text: &str) -> Option<Slot> {
         let feature = self.feature();
         let at = if side == Side::Rest { &feature.rest.records } else { &feature.ws.records };
-        find(text, whole(text), &at.0)
+        if at.tree.is_some() || at.at.0.iter().any(|step| step == "*") {
+            return None;
+        }
+        find(text, whole(text), &at.at.0)
     }
 
     /// A frame like the one it stands in, with this record alone.

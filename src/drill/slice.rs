@@ -124,9 +124,9 @@ impl Slicer {
             | Event::RestError { feature, .. }
             | Event::RestSkipped { feature, .. } => own(feature),
             Event::Ws { payload: Payload::Json { text, .. }, .. } => match route(&self.plan, text) {
-                Ok(Routed::Features(group)) => self.plan.group(group).contains(&self.feature),
-                Ok(Routed::Ignored) => false,
+                Ok(Routed::Ignored | Routed::Keepalive) => false,
                 Ok(Routed::NoType | Routed::Unknown(_) | Routed::Messages) | Err(_) => true,
+                Ok(routed) => self.plan.leads(&routed).contains(&self.feature),
             },
             Event::Ws { .. } | Event::WsOpen { .. } | Event::WsClose { .. } | Event::WsError { .. } => true,
             Event::SelfStall { .. } => true,

@@ -7,7 +7,7 @@ use crate::contract::{Contract, Feature};
 use crate::engine::compare::{self, Rules, key_text};
 use crate::engine::content::Content;
 use crate::engine::endpoint::Endpoint;
-use crate::engine::extract::{self, Extraction, RecordSpan, Routed};
+use crate::engine::extract::{self, Extraction, RecordSpan};
 use crate::engine::plan::{ColumnSource, Plan, SidePlan};
 use crate::engine::{Engine, Sink};
 use crate::model::json::{Kind, Slot};
@@ -70,8 +70,8 @@ pub struct Stage {
 pub fn alone(contract: &Contract, feature: usize) -> Contract {
     let mut narrow = contract.clone();
     let kept = narrow.features.swap_remove(feature);
-    let others = std::mem::take(&mut narrow.features).into_iter().map(|f| f.ws.kind);
-    narrow.ws.ignore_types.extend(others.filter(|kind| *kind != kept.ws.kind));
+    let others = std::mem::take(&mut narrow.features).into_iter().map(|f| f.ws.sign);
+    narrow.ws.ignored.extend(others.filter(|sign| *sign != kept.ws.sign));
     narrow.features = vec![kept];
     narrow
 }
@@ -135,10 +135,12 @@ impl<'b> Body<'b> {
                 _ => return None,
             },
             None => match self.plan.columns.get(column)? {
-                ColumnSource::Walked => self.extraction.columns(span, self.plan)[column],
+                ColumnSource::Walked | ColumnSource::Above => {
+                    self.extraction.columns(span, self.plan)[column]
+                }
                 ColumnSource::Shared(earlier) => return self.cell(record, None, *earlier),
                 ColumnSource::Root(root) => self.extraction.root(span, *root),
-                ColumnSource::Index => span.name,
+                ColumnSource::Index => self.name(record)?,
                 ColumnSource::Param(_) | ColumnSource::Constant(_) | ColumnSource::Absent => return None,
             },
         };
@@ -151,7 +153,7 @@ impl<'b> Body<'b> {
 
     /// The name under which a record stands, for `index`.
     pub fn name(&self, record: usize) -> Option<Slot> {
-        self.span(record).map(|span| span.name)
+        self.span(record).filter(|_| self.plan.tree.is_none()).map(|span| span.name)
     }
 
     fn span(&self, record: usize) -> Option<&RecordSpan> {
@@ -207,7 +209,7 @@ impl Stage {
         let side = match &self.tape.get(index)?.event {
             Event::Rest { .. } => Side::Rest,
             Event::Ws { .. } => match extract::route(&self.plan, text) {
-                Ok(Routed::Features(_)) => Side::Ws,
+                Ok(routed) if !self.plan.leads(&routed).is_empty() => Side::Ws,
                 _ => return None,
             },
             _ => return None,

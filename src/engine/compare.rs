@@ -20,6 +20,8 @@ pub struct Rules {
     pub has_rows: bool,
     /// Both sides read every value from the same place inside the record, so equal text is equal content.
     pub same_shape: bool,
+    /// Columns of instants that nothing depends on: stamps of the sender's.
+    pub stamps: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Rule {
     pub kind: FieldType,
     slack: Slack,
     optional: bool,
+    /// That there is no value is a value.
+    may_be_empty: bool,
     /// Compared between the sides at all.
     pub compared: bool,
     pub on_rest: bool,
@@ -131,7 +135,11 @@ impl Rules {
                 && f.reshape_rest == f.reshape_ws
                 && matches!(f.rest, crate::contract::Source::Record(_))
         };
+        let is_stamp = |rule: &Rule, column: usize| {
+            rule.kind == FieldType::Timestamp && !rule.compared && !aligned(&feature.fields[column].name)
+        };
         Rules {
+            stamps: (0..columns.len()).filter(|&column| is_stamp(&columns[column], column)).collect(),
             columns,
             row_columns,
             row_key,
@@ -155,7 +163,8 @@ impl Rule {
             Tolerance::Time(t) => Slack::Time(*t),
         };
         let (on_rest, on_ws) = (field.rest != Source::Absent, field.ws != Source::Absent);
-        let in_body = |source: &Source| matches!(source, Source::Record(_) | Source::Root(_));
+        let in_body =
+            |source: &Source| matches!(source, Source::Record(_) | Source::Root(_) | Source::Above(..));
         let worded = |reshape: &Reshape| !reshape.normal.is_empty() || !reshape.map.is_empty();
         let is_name = |index: &Option<String>| index.as_ref() == Some(&field.name);
         Rule {
@@ -164,6 +173,7 @@ impl Rule {
             kind: if redacted { FieldType::String } else { field.kind },
             slack,
             optional: field.optional,
+            may_be_empty: !field.reshape_rest.empty.is_empty() || !field.reshape_ws.empty.is_empty(),
             compared: field.compare && !aligned && on_rest && on_ws,
             on_rest,
             on_ws,
@@ -171,8 +181,8 @@ impl Rule {
                 && in_body(&field.ws)
                 && !worded(&field.reshape_rest)
                 && !worded(&field.reshape_ws)
-                && !is_name(&feature.rest.index)
-                && !is_name(&feature.ws.index),
+                && !is_name(&feature.rest.records.index)
+                && !is_name(&feature.ws.records.index),
             values: if redacted { Vec::new() } else { field.values.clone() },
             forming: field.forming,
             zone: field.zone,
@@ -190,7 +200,7 @@ impl Rule {
     fn fault(&self, kind: Kind, raw: &str, near: Timestamp) -> Option<Class> {
         match kind {
             Kind::Absent => return (!self.optional).then_some(Class::MissingField),
-            Kind::Null => return (!self.optional).then_some(Class::NullField),
+            Kind::Null => return (!self.optional && !self.may_be_empty).then_some(Class::NullField),
             Kind::Object | Kind::Array => return Some(Class::WrongType),
             _ => {}
         }
@@ -492,6 +502,15 @@ enum Equality {
 
 fn equal(rule: &Rule, rest: (Kind, &str), ws: (Kind, &str), at: Instants, extent: Extent) -> Equality {
     let unread = |rest_reads: bool, ws_reads: bool| Equality::Unread { rests_own: !rest_reads && ws_reads };
+    if rule.may_be_empty && (rest.0 == Kind::Null || ws.0 == Kind::Null) {
+        return match (rest.0, ws.0) {
+            (Kind::Null, Kind::Null) => Equality::Same { types_differ: false },
+            (a, b) if is_scalar(a) || is_scalar(b) => {
+                Equality::Differs { class: Class::ValueMismatch, delta: String::new(), rests_own: false }
+            }
+            (a, b) => unread(a == Kind::Null, b == Kind::Null),
+        };
+    }
     if !is_scalar(rest.0) || !is_scalar(ws.0) {
         return unread(is_scalar(rest.0), is_scalar(ws.0));
     }

@@ -59,6 +59,29 @@ impl Content {
 }
 
 impl Record {
+    /// The same text, whatever stands in some columns of either.
+    pub fn same_text_but(&self, other: &Record, columns: &[Column]) -> bool {
+        if columns.is_empty() {
+            return self.text == other.text;
+        }
+        self.without(columns) == other.without(columns)
+    }
+
+    /// The text in pieces around some columns' values.
+    fn without(&self, columns: &[Column]) -> Vec<&str> {
+        let mut cut: Vec<Slot> = columns.iter().map(|&column| self.slots[column]).collect();
+        cut.retain(|slot| slot.len > 0);
+        cut.sort_unstable_by_key(|slot| slot.start);
+        let mut from = 0;
+        let mut pieces = Vec::with_capacity(cut.len() + 1);
+        for slot in cut {
+            pieces.push(self.text.get(from..slot.start as usize).unwrap_or_default());
+            from = (slot.start + slot.len) as usize;
+        }
+        pieces.push(&self.text[from..]);
+        pieces
+    }
+
     fn fill(
         &mut self,
         plan: &SidePlan,
@@ -89,7 +112,11 @@ impl Record {
                     ColumnSource::Walked => rebase(slot),
                     ColumnSource::Shared(earlier) => self.slots[*earlier],
                     ColumnSource::Root(root) => self.append(extraction.root(record, *root), body),
-                    ColumnSource::Index => self.append(record.name, body),
+                    ColumnSource::Above => self.append(*slot, body),
+                    ColumnSource::Index => match extraction.name(record, plan, body) {
+                        "" => Slot::default(),
+                        name => self.append_raw(name),
+                    },
                     ColumnSource::Param(name) => match params.iter().find(|(n, _)| n == name) {
                         Some((_, raw)) => self.append_raw(raw),
                         None => Slot::default(),

@@ -4,7 +4,7 @@
 use super::compare::{Difference, Extent, Instants, Remarks, Rules, Side, compare, inspect, key_text, label};
 use super::content::Content;
 use super::endpoint::Endpoint;
-use super::extract::{Extraction, Routed, extract, route};
+use super::extract::{Extraction, extract, route};
 use super::plan::Plan;
 use crate::contract::{Align, Contract};
 use crate::model::json::Kind;
@@ -109,8 +109,8 @@ impl Contraster {
                 let _ = self.read(&read, text, items);
             }
             Event::Ws { payload: Payload::Json { text, .. }, .. } => {
-                let Ok(Routed::Features(group)) = route(&self.plan, text) else { return };
-                for feature in self.plan.group(group).to_vec() {
+                let Ok(routed) = route(&self.plan, text) else { return };
+                for feature in self.plan.leads(&routed).to_vec() {
                     let timed = self.contract.features[feature].align != Align::Arrival;
                     let read = Read { feature, side: Side::Ws, named: "WebSocket", timed, at, params: "" };
                     let _ = self.read(&read, text, items);

@@ -4,7 +4,9 @@
 
 use super::plan::{Node, Plan, Role, Route, SidePlan};
 use crate::model::json::{Kind, MAX_DEPTH, NotJson, Scanner, Slot, scalar};
+use crate::model::text::as_json_string;
 use crate::model::{Event, Payload};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// What walks found, body after body; cleared and used again. Offsets refer to the text of each body.
@@ -15,6 +17,8 @@ pub struct Extraction {
     row_slots: Vec<Slot>,
     roots: Vec<Slot>,
     unknown: Vec<Unknown>,
+    /// Paths of leaves, as JSON strings.
+    paths: String,
     /// Which member followed which when they were last seen: a server keeps its order. Says where to look
     /// first, never what is found.
     followers: Vec<u32>,
@@ -26,7 +30,8 @@ pub struct RecordSpan {
     pub raw: Slot,
     /// What stood where rows are declared.
     pub rows_kind: Kind,
-    /// The member name under which the record stood (quotes included), for `index`.
+    /// The member name under which the record stood (quotes included), for `index`; of a leaf, where its path
+    /// is kept.
     pub name: Slot,
     slots: u32,
     roots: u32,
@@ -50,6 +55,7 @@ impl Extraction {
         self.row_slots.clear();
         self.roots.clear();
         self.unknown.clear();
+        self.paths.clear();
     }
 
     pub fn record(&self, index: usize) -> &RecordSpan {
@@ -69,6 +75,11 @@ impl Extraction {
     /// What the n-th pointer from the body's root found.
     pub fn root(&self, record: &RecordSpan, n: usize) -> Slot {
         self.roots[record.roots as usize + n]
+    }
+
+    /// The name under which the record stood in its object, or its path in a tree: a JSON string.
+    pub fn name<'t>(&'t self, record: &RecordSpan, plan: &SidePlan, text: &'t str) -> &'t str {
+        record.name.raw(if plan.tree.is_some() { &self.paths } else { text })
     }
 
     /// Members nobody declared, in the record and its rows.
@@ -112,10 +123,14 @@ impl Fault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Routed {
     Ignored,
+    /// A sign of life, and nothing else.
+    Keepalive,
     NoType,
     Unknown(String),
     /// A group of the plan's.
     Features(usize),
+    /// Features of several groups.
+    Several(Vec<usize>),
     /// The frame is a list of messages.
     Messages,
 }
@@ -147,9 +162,9 @@ pub fn read(plan: &Plan, event: &Event<'_>, out: &mut Extraction) -> Result<Read
 /// Reads one message; of a list of messages only that it is one.
 pub fn read_message(plan: &Plan, text: &str, out: &mut Extraction) -> Result<Reading, NotJson> {
     let routed = route(plan, text)?;
-    let body = match routed {
-        Routed::Features(group) => extract(&plan.features[plan.group(group)[0]].ws, text, out)?,
-        _ => Body::default(),
+    let body = match plan.leads(&routed).first() {
+        Some(&feature) => extract(&plan.features[feature].ws, text, out)?,
+        None => Body::default(),
     };
     Ok(Reading { routed: Some(routed), body })
 }
@@ -170,26 +185,64 @@ pub fn elements(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Finds a frame's type and what it leads to; a frame that leads nowhere is still read whole, so
+/// Finds by what a frame is known and where that leads; a frame that leads nowhere is still read whole, so
 /// that damage shows.
 pub fn route(plan: &Plan, text: &str) -> Result<Routed, NotJson> {
-    let mut scanner = Scanner::new(text);
-    let slot = find(&mut scanner, &plan.type_at)?;
-    let routed = match slot.kind {
-        Kind::Absent | Kind::Null | Kind::Object | Kind::Array if elements(text).next().is_some() => {
-            Routed::Messages
-        }
-        Kind::Absent | Kind::Null | Kind::Object | Kind::Array => Routed::NoType,
-        _ => {
-            let kind = slot.scalar(text);
-            match plan.route(&kind) {
-                Some(Route::Features(group)) => return Ok(Routed::Features(group)),
-                Some(Route::Ignored) => Routed::Ignored,
-                None => Routed::Unknown(kind.into_owned()),
-            }
-        }
+    let found = match plan.has.is_empty() {
+        true => None,
+        false => by_presence(plan, text)?,
     };
-    whole(text).map(|()| routed)
+    let routed = match found {
+        Some(routed) => routed,
+        None => by_type(plan, text)?,
+    };
+    match routed {
+        Routed::Features(_) | Routed::Several(_) => Ok(routed),
+        _ => whole(text).map(|()| routed),
+    }
+}
+
+/// What stands in the frame, whatever type it says it is.
+fn by_presence(plan: &Plan, text: &str) -> Result<Option<Routed>, NotJson> {
+    let (mut groups, mut ignored) = (Vec::new(), false);
+    for (at, route) in &plan.has {
+        let slot = find(&mut Scanner::new(text), at)?;
+        match route {
+            _ if matches!(slot.kind, Kind::Absent | Kind::Null) => {}
+            Route::Features(group) => groups.push(*group),
+            Route::Ignored | Route::Keepalive => ignored = true,
+        }
+    }
+    Ok(match groups[..] {
+        [] => ignored.then_some(Routed::Ignored),
+        [group] => Some(Routed::Features(group)),
+        _ => Some(Routed::Several(groups.iter().flat_map(|group| plan.group(*group)).copied().collect())),
+    })
+}
+
+/// The text at the first place where it is one that leads somewhere; else what the last place says.
+fn by_type(plan: &Plan, text: &str) -> Result<Routed, NotJson> {
+    let mut unknown = None;
+    for says in &plan.says {
+        let slot = find(&mut Scanner::new(text), &says.at)?;
+        unknown = match slot.kind {
+            Kind::Absent | Kind::Null | Kind::Object | Kind::Array => None,
+            _ => {
+                let kind = slot.scalar(text);
+                match says.route(&kind) {
+                    Some(Route::Features(group)) => return Ok(Routed::Features(group)),
+                    Some(Route::Ignored) => return Ok(Routed::Ignored),
+                    Some(Route::Keepalive) => return Ok(Routed::Keepalive),
+                    None => Some(kind.into_owned()),
+                }
+            }
+        };
+    }
+    Ok(match unknown {
+        Some(kind) => Routed::Unknown(kind),
+        None if elements(text).next().is_some() => Routed::Messages,
+        None => Routed::NoType,
+    })
 }
 
 /// Reads a text whole for its syntax alone.
@@ -232,7 +285,8 @@ pub fn extract(plan: &SidePlan, text: &str, out: &mut Extraction) -> Result<Body
         text,
         out,
         names: Vec::new(),
-        found: false,
+        found: plan.may_lack,
+        above: Vec::new(),
         roots,
         fault: None,
     };
@@ -266,6 +320,8 @@ struct Walk<'w> {
     /// Names of the objects that are open, innermost last: undeclared ones, and those of records by name.
     names: Vec<(u32, u32)>,
     found: bool,
+    /// What was taken for the records of the objects that are open: whose records, their column, the value.
+    above: Vec<(usize, usize, Slot)>,
     /// Where this body's roots begin.
     roots: usize,
     fault: Option<Fault>,
@@ -277,6 +333,7 @@ impl Walk<'_> {
         let at = &plan.nodes[node];
         let kind = self.scanner.peek();
         let start = self.scanner.position();
+        let first_record = self.out.records.len();
         match at.role {
             Role::Records => {
                 self.records(kind)?;
@@ -289,11 +346,30 @@ impl Walk<'_> {
             Role::Rows => self.rows(kind)?,
             Role::Plain => self.children(node, level, kind)?,
         }
+        let slot = Slot { start: start as u32, len: (self.scanner.position() - start) as u32, kind };
         if let Some(column) = at.capture {
-            let slot = Slot { start: start as u32, len: (self.scanner.position() - start) as u32, kind };
             self.capture(column, level, slot);
         }
+        if let Some((around, column)) = at.above {
+            self.above.push((around, column, slot));
+        }
+        if at.around {
+            self.hand_down(node, first_record);
+        }
         Ok(())
+    }
+
+    /// Gives the records of an object that was left what was taken for them, wherever in it that stood.
+    fn hand_down(&mut self, around: usize, first_record: usize) {
+        let Extraction { records, slots, .. } = &mut *self.out;
+        self.above.retain(|&(whose, column, slot)| {
+            if whose == around {
+                for record in &records[first_record..] {
+                    slots[record.slots as usize + column] = slot;
+                }
+            }
+            whose != around
+        });
     }
 
     fn capture(&mut self, column: usize, level: Level, slot: Slot) {
@@ -310,7 +386,10 @@ impl Walk<'_> {
     }
 
     fn children(&mut self, node: usize, level: Level, kind: Kind) -> Result<(), NotJson> {
-        let leaf = self.plan.nodes[node].children.is_empty() && node > self.plan.row;
+        let at = &self.plan.nodes[node];
+        let leaf = at.children.is_empty() && at.each.is_none() && node > self.plan.row;
+        // Where any element may lead to records, that there is none says that there are none.
+        self.found |= at.each.is_some() && matches!(kind, Kind::Object | Kind::Array);
         match kind {
             Kind::Object if !leaf => self.members(node, level),
             Kind::Array if !leaf => self.elements(node, level),
@@ -375,7 +454,10 @@ impl Walk<'_> {
                         let row = level == Level::Row;
                         self.out.unknown.push(Unknown { row, node: node as u32, name });
                     }
-                    self.scanner.value()?;
+                    match at.each {
+                        Some(each) => self.node(each, level)?,
+                        None => self.scanner.value().map(|_| ())?,
+                    }
                 }
             }
         }
@@ -431,13 +513,15 @@ impl Walk<'_> {
     /// A pointer may lead through an array by position.
     fn elements(&mut self, node: usize, level: Level) -> Result<(), NotJson> {
         let plan = self.plan;
-        let children = &plan.nodes[node].children;
+        let Node { children, each, .. } = &plan.nodes[node];
         let mut first = true;
         let mut position = 0_usize;
         self.scanner.enter();
         while self.scanner.element(&mut first)? {
-            match children.iter().find(|(name, _)| name.parse() == Ok(position)) {
-                Some((_, child)) => self.node(*child, level)?,
+            let child =
+                children.iter().find(|(name, _)| name.parse() == Ok(position)).map(|(_, child)| child);
+            match child.or(each.as_ref()) {
+                Some(child) => self.node(*child, level)?,
                 None => self.scanner.value().map(|_| ())?,
             }
             position += 1;
@@ -446,7 +530,16 @@ impl Walk<'_> {
     }
 
     fn records(&mut self, kind: Kind) -> Result<(), NotJson> {
-        self.found = matches!(kind, Kind::Object | Kind::Array);
+        match kind {
+            Kind::Object | Kind::Array => self.found = true,
+            Kind::Null => {}
+            _ => {
+                self.fault.get_or_insert(Fault::NoRecords);
+            }
+        }
+        if self.plan.tree.is_some() {
+            return self.tree("", 0);
+        }
         let mut first = true;
         match kind {
             Kind::Array => {
@@ -460,7 +553,10 @@ impl Walk<'_> {
                 self.scanner.enter();
                 while let Some((name, _)) = self.scanner.member(&mut first)? {
                     let (start, len) = self.place(name);
-                    self.record(Slot { start: start - 1, len: len + 2, kind: Kind::String })?;
+                    match self.plan.except.iter().any(|except| except == name) {
+                        true => self.scanner.value().map(|_| ())?,
+                        false => self.record(Slot { start: start - 1, len: len + 2, kind: Kind::String })?,
+                    }
                     self.names.push((start, len));
                 }
                 self.find_duplicate(names_before);
@@ -469,6 +565,36 @@ impl Walk<'_> {
             _ => {
                 self.scanner.value()?;
             }
+        }
+        Ok(())
+    }
+
+    /// The leaves at `path` and below, so many levels down.
+    fn tree(&mut self, path: &str, level: u32) -> Result<(), NotJson> {
+        let plan = self.plan;
+        let Some(tree) = &plan.tree else { return Ok(()) };
+        // Deeper than that a body is malformed, which the scanner finds.
+        if self.scanner.peek() != Kind::Object || level > MAX_DEPTH {
+            return self.scanner.value().map(|_| ());
+        }
+        let mut ahead = Scanner::new(&self.text[self.scanner.position()..]);
+        if find(&mut ahead, std::slice::from_ref(&tree.leaf))?.kind != Kind::Absent {
+            let name = self.out.paths.len() as u32;
+            self.out.paths.push_str(&as_json_string(path));
+            let len = self.out.paths.len() as u32 - name;
+            return self.record(Slot { start: name, len, kind: Kind::String });
+        }
+        let mut first = true;
+        self.scanner.enter();
+        while let Some((name, escaped)) = self.scanner.member(&mut first)? {
+            let name = if escaped { Cow::Owned(unescaped(name)) } else { Cow::Borrowed(name) };
+            if plan.except.iter().any(|except| **except == *name) {
+                self.scanner.value()?;
+                continue;
+            }
+            let below =
+                if path.is_empty() { name.into_owned() } else { format!("{path}{}{name}", tree.join) };
+            self.tree(&below, level + 1)?;
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! The contract compiled for extraction: per feature and side a trie of member names whose leaves
 //! are columns. It knows where values stand, not what they mean.
 
-use crate::contract::{Contract, Feature, Field, Only, Pointer, Reshape, Source};
+use super::extract::Routed;
+use crate::contract::{Contract, Feature, Field, Only, Records, Reshape, Sign, Source, Tree};
 use crate::model::json::MemberName;
 use std::sync::Arc;
 
@@ -12,19 +13,36 @@ pub type Column = usize;
 #[derive(Debug)]
 pub struct Plan {
     pub features: Vec<FeaturePlan>,
-    pub type_at: Vec<String>,
-    /// Message types, a few.
-    route: Vec<(String, Route)>,
+    /// Where frames may say what they are, in this order; `[ws] type` is the last.
+    pub says: Vec<Says>,
+    /// Places that say what a frame is by being there.
+    pub has: Vec<(Vec<String>, Route)>,
     /// Names of the features, in the contract's order.
     names: Vec<Arc<str>>,
-    /// Indexes into `features` of those that read one message type.
+    /// Indexes into `features` of those that read one kind of frame.
     groups: Vec<Vec<usize>>,
 }
 
-/// What a message type leads to.
+/// One place where frames say what they are.
+#[derive(Debug)]
+pub struct Says {
+    pub at: Vec<String>,
+    /// Message types, a few.
+    routes: Vec<(String, Route)>,
+}
+
+impl Says {
+    /// What a message type leads to, where it is known.
+    pub fn route(&self, kind: &str) -> Option<Route> {
+        self.routes.iter().find(|(known, _)| known == kind).map(|(_, route)| *route)
+    }
+}
+
+/// What the sign of a frame leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
     Ignored,
+    Keepalive,
     /// A group of features.
     Features(usize),
 }
@@ -43,8 +61,13 @@ pub struct SidePlan {
     pub root: usize,
     pub record: usize,
     pub row: usize,
-    /// Records are members of an object, named by this column's value.
+    /// Records are members of an object, named by this column's value; not those of `except`.
     pub index: Option<Column>,
+    pub except: Vec<String>,
+    /// Records are the leaves of a tree.
+    pub tree: Option<Tree>,
+    /// No records at all, not even an empty list, are none.
+    pub may_lack: bool,
     pub columns: Vec<ColumnSource>,
     pub row_columns: Vec<ColumnSource>,
     pub roots: usize,
@@ -67,6 +90,8 @@ pub enum ColumnSource {
     Shared(Column),
     /// The n-th pointer from the body's root.
     Root(usize),
+    /// Captured by the walk outside the record, in an object around it.
+    Above,
     /// The member name under which the record stood.
     Index,
     Param(String),
@@ -81,6 +106,12 @@ pub enum ColumnSource {
 pub struct Node {
     pub children: Vec<(Box<str>, usize)>,
     pub capture: Option<usize>,
+    /// Every element of a list and member of an object that no child names.
+    pub each: Option<usize>,
+    /// Taken from here for the records within another place: that node, and their column.
+    pub above: Option<(usize, Column)>,
+    /// Records within may take values from here.
+    pub around: bool,
     pub role: Role,
     /// What is taken from it, where there is nothing to walk in it.
     pub leaf: Option<usize>,
@@ -102,40 +133,27 @@ pub enum Role {
 
 impl Plan {
     pub fn compile(contract: &Contract) -> Plan {
-        let type_at = contract.ws.type_at.0.clone();
-        let mut route: Vec<(String, Route)> = Vec::new();
-        let mut groups: Vec<Vec<usize>> = Vec::new();
-        for kind in &contract.ws.ignore_types {
-            route.push((kind.clone(), Route::Ignored));
+        let mut signs = Signs::new(contract.ws.type_at.0.clone());
+        for sign in &contract.ws.ignored {
+            signs.lead(sign, Route::Ignored);
+        }
+        for kind in &contract.ws.keepalive_types {
+            signs.lead(&Sign::Says { at: None, text: kind.clone() }, Route::Keepalive);
         }
         for (i, feature) in contract.features.iter().enumerate() {
-            let declared = route.iter().find_map(|(kind, route)| match route {
-                Route::Features(group) if *kind == feature.ws.kind => Some(*group),
-                _ => None,
-            });
-            match declared {
-                Some(group) => groups[group].push(i),
-                None => {
-                    // A declared feature wins over an ignored type of the same name.
-                    route.retain(|(kind, _)| *kind != feature.ws.kind);
-                    route.push((feature.ws.kind.clone(), Route::Features(groups.len())));
-                    groups.push(vec![i]);
-                }
-            }
+            signs.feature(&feature.ws.sign, i);
         }
+        let type_at = &contract.ws.type_at.0;
         let mut features: Vec<FeaturePlan> =
-            contract.features.iter().map(|f| FeaturePlan::compile(f, &type_at)).collect();
+            contract.features.iter().map(|f| FeaturePlan::compile(f, type_at)).collect();
         let mut followers = 0;
         for side in features.iter_mut().flat_map(|f| [&mut f.rest, &mut f.ws]) {
             side.place_followers(&mut followers);
         }
         let names = contract.features.iter().map(|f| f.name.clone()).collect();
-        Plan { features, type_at, route, names, groups }
-    }
-
-    /// What a message type leads to, where it is known.
-    pub fn route(&self, kind: &str) -> Option<Route> {
-        self.route.iter().find(|(known, _)| known == kind).map(|(_, route)| *route)
+        let Signs { mut says, has, groups } = signs;
+        says.rotate_left(1);
+        Plan { features, says, has, names, groups }
     }
 
     /// The features of a group: indexes into `features`.
@@ -143,9 +161,74 @@ impl Plan {
         &self.groups[group]
     }
 
+    /// The features that a frame is for.
+    pub fn leads<'p>(&'p self, routed: &'p Routed) -> &'p [usize] {
+        match routed {
+            Routed::Features(group) => self.group(*group),
+            Routed::Several(features) => features,
+            _ => &[],
+        }
+    }
+
     /// The feature of this name.
     pub fn feature(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|n| **n == *name)
+    }
+}
+
+/// Signs as they are declared, and what they lead to.
+struct Signs {
+    /// `[ws] type` is the first.
+    says: Vec<Says>,
+    has: Vec<(Vec<String>, Route)>,
+    groups: Vec<Vec<usize>>,
+}
+
+impl Signs {
+    fn new(type_at: Vec<String>) -> Signs {
+        Signs { says: vec![Says { at: type_at, routes: Vec::new() }], has: Vec::new(), groups: Vec::new() }
+    }
+
+    /// Where a sign leads, made where it is new.
+    fn lead(&mut self, sign: &Sign, fresh: Route) -> &mut Route {
+        let (routes, name) = match sign {
+            Sign::Has(at) => {
+                let known = self.has.iter().position(|(known, _)| *known == at.0);
+                let place = known.unwrap_or_else(|| {
+                    self.has.push((at.0.clone(), fresh));
+                    self.has.len() - 1
+                });
+                return &mut self.has[place].1;
+            }
+            Sign::Says { at, text } => {
+                let own = at.as_ref().map_or_else(|| self.says[0].at.clone(), |at| at.0.clone());
+                let known = self.says.iter().position(|says| says.at == own);
+                let place = known.unwrap_or_else(|| {
+                    self.says.push(Says { at: own, routes: Vec::new() });
+                    self.says.len() - 1
+                });
+                (&mut self.says[place].routes, text)
+            }
+        };
+        let known = routes.iter().position(|(known, _)| known == name);
+        let place = known.unwrap_or_else(|| {
+            routes.push((name.clone(), fresh));
+            routes.len() - 1
+        });
+        &mut routes[place].1
+    }
+
+    fn feature(&mut self, sign: &Sign, feature: usize) {
+        let fresh = Route::Features(self.groups.len());
+        let route = self.lead(sign, fresh);
+        match *route {
+            Route::Features(group) if *route != fresh => self.groups[group].push(feature),
+            // A declared feature wins over what is ignored by the same sign.
+            _ => {
+                *route = fresh;
+                self.groups.push(vec![feature]);
+            }
+        }
     }
 }
 
@@ -164,21 +247,25 @@ impl FeaturePlan {
         let rows = feature.rows.as_ref();
         let mut rest = Builder::new(
             &feature.rest.records,
-            feature.rest.index.as_deref(),
             &feature.fields,
             |field| &field.rest,
             rows.map(|r| (r.at_rest.as_slice(), r.fields.as_slice())),
         );
         let mut ws = Builder::new(
             &feature.ws.records,
-            feature.ws.index.as_deref(),
             &feature.fields,
             |field| &field.ws,
             rows.map(|r| (r.at_ws.as_slice(), r.fields.as_slice())),
         );
         // The type is no unexpected member, and a second one is a duplicate.
-        ws.path(ws.plan.root, type_at);
-        ws.declare(&feature.ws.records, type_at);
+        let own_sign = match &feature.ws.sign {
+            Sign::Says { at, .. } => at.as_ref().map(|at| at.0.as_slice()),
+            Sign::Has(_) => None,
+        };
+        for at in [Some(type_at), own_sign].into_iter().flatten() {
+            ws.path(ws.plan.root, at);
+            ws.declare(&feature.ws.records, at);
+        }
         for field in &feature.fields {
             for (side, records, source) in
                 [(&mut rest, &feature.rest.records, &field.rest), (&mut ws, &feature.ws.records, &field.ws)]
@@ -210,8 +297,7 @@ struct Builder {
 
 impl Builder {
     fn new(
-        records: &Pointer,
-        index: Option<&str>,
+        records: &Records,
         fields: &[Field],
         side: impl Fn(&Field) -> &Source,
         rows: Option<(&[String], &[Field])>,
@@ -222,6 +308,9 @@ impl Builder {
             record: 1,
             row: 2,
             index: None,
+            except: records.except.clone(),
+            tree: records.tree.clone(),
+            may_lack: records.may_lack,
             columns: Vec::new(),
             row_columns: Vec::new(),
             roots: 0,
@@ -232,15 +321,16 @@ impl Builder {
             has_rows: rows.is_some(),
         };
         let mut builder = Builder { plan };
-        let at = builder.path(0, &records.0);
+        let at = builder.steps(&records.at.0);
         builder.plan.nodes[at].role = Role::Records;
         for (column, field) in fields.iter().enumerate() {
             let source = match side(field) {
                 // The member name stands for the field, whatever its own source says.
-                _ if index == Some(field.name.as_str()) => {
+                _ if records.index.as_ref() == Some(&field.name) => {
                     builder.plan.index = Some(column);
                     ColumnSource::Index
                 }
+                Source::Above(levels, path) => builder.above(records.above(*levels), path, column),
                 source => builder.column(1, column, source),
             };
             builder.plan.outside |= source != ColumnSource::Walked && source != ColumnSource::Absent;
@@ -259,7 +349,8 @@ impl Builder {
 
     fn finish(mut self) -> SidePlan {
         for node in &mut self.plan.nodes {
-            if node.children.is_empty() && node.role == Role::Plain {
+            let walked = node.role != Role::Plain || node.each.is_some() || node.above.is_some();
+            if node.children.is_empty() && !walked {
                 node.leaf = node.capture;
             }
         }
@@ -288,7 +379,22 @@ impl Builder {
             Source::Constant(text) => {
                 ColumnSource::Constant(serde_json::to_string(text).unwrap_or_else(|_| "\"\"".into()))
             }
-            Source::Absent => ColumnSource::Absent,
+            // Taken with the records, whose place says from where; a row has none.
+            Source::Above(..) | Source::Absent => ColumnSource::Absent,
+        }
+    }
+
+    /// A column from an object around the records.
+    fn above(&mut self, around: &[String], path: &[String], column: Column) -> ColumnSource {
+        let around = self.steps(around);
+        let node = self.path(around, path);
+        match self.plan.nodes[node].above {
+            Some((_, earlier)) => ColumnSource::Shared(earlier),
+            None => {
+                self.plan.nodes[around].around = true;
+                self.plan.nodes[node].above = Some((around, column));
+                ColumnSource::Above
+            }
         }
     }
 
@@ -303,10 +409,23 @@ impl Builder {
     }
 
     /// What a pointer from the root takes out of the record itself is no unexpected member of it.
-    fn declare(&mut self, records: &Pointer, path: &[String]) {
-        if let (Some(inside), None) = (path.strip_prefix(records.0.as_slice()), self.plan.index) {
+    fn declare(&mut self, records: &Records, path: &[String]) {
+        if let (Some(inside), None) = (path.strip_prefix(records.at.0.as_slice()), self.plan.index) {
             self.path(self.plan.record, inside);
         }
+    }
+
+    /// The node at steps from the root, of which `*` is every element or member.
+    fn steps(&mut self, steps: &[String]) -> usize {
+        steps.iter().fold(self.plan.root, |at, step| match step.as_str() {
+            "*" => self.plan.nodes[at].each.unwrap_or_else(|| {
+                let each = self.plan.nodes.len();
+                self.plan.nodes.push(Node::default());
+                self.plan.nodes[at].each = Some(each);
+                each
+            }),
+            _ => self.path(at, std::slice::from_ref(step)),
+        })
     }
 
     /// The node at `path` below `entry`, made where it is new.

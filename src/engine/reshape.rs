@@ -1,9 +1,9 @@
-//! Values written anew as the contract says they are meant: `normal`, `map`, `scale`, `round`.
+//! Values written anew as the contract says they are meant: `normal`, `map`, `scale`, `round`, `empty`.
 //!
 //! Done once, as a record is read, so that all that follows (keys, comparing, sums, proofs) sees one way to
 //! write a value. Must not judge: what it cannot read it leaves as it is, for others to find.
 
-use crate::contract::{Normal, Reshape};
+use crate::contract::{Empty, Normal, Reshape};
 use crate::model::json::{Kind, scalar};
 use crate::model::text::as_json_string;
 use crate::model::value::Number;
@@ -12,6 +12,9 @@ use std::borrow::Cow;
 
 /// The value's JSON text anew; `None` where it stays as it is.
 pub fn reshaped(reshape: &Reshape, kind: Kind, raw: &str) -> Option<String> {
+    if says_nothing(reshape, kind, raw) {
+        return Some("null".into());
+    }
     if !matches!(kind, Kind::Bool | Kind::Number | Kind::String) {
         return None;
     }
@@ -25,6 +28,15 @@ pub fn reshaped(reshape: &Reshape, kind: Kind, raw: &str) -> Option<String> {
         Some(number) => Some(as_number(&number).unwrap_or_else(|| as_json_string(&number))),
         None => (text != said).then(|| as_json_string(&text)),
     }
+}
+
+/// Whether this is a declared way to say that there is no value.
+fn says_nothing(reshape: &Reshape, kind: Kind, raw: &str) -> bool {
+    reshape.empty.iter().any(|way| match way {
+        Empty::Absent => kind == Kind::Absent,
+        Empty::Null => kind == Kind::Null,
+        Empty::Text(text) => kind == Kind::String && *scalar(raw) == **text,
+    })
 }
 
 fn normal(step: &Normal, text: &str) -> String {

@@ -237,7 +237,7 @@ impl Stream {
             AlignState::Time(_) => event == self.last_event && same_content(cx.rules, kept, content),
             AlignState::Arrival(_) => {
                 cx.feature.cadence == Cadence::Periodic && same_content(cx.rules, kept, content)
-                    || kept.same_text(content)
+                    || kept.same_text_but(content, &cx.rules.stamps)
             }
             AlignState::Bucket(state) => event.is_some_and(|e| state.repeats(cx, e, at, content)),
         };

@@ -196,9 +196,10 @@ impl Trace {
         };
         let plan = self.plan.clone();
         let index = match (route(&plan, text), self.focus.feature) {
-            (Ok(Routed::Features(group)), Some(index)) if plan.group(group).contains(&index) => index,
+            (Ok(routed), Some(index)) if plan.leads(&routed).contains(&index) => index,
+            (Ok(Routed::Ignored | Routed::Keepalive | Routed::Messages), None) => return,
             // What concerns no feature shows the frame itself.
-            (Ok(Routed::Unknown(_) | Routed::NoType | Routed::Features(_)), None) if self.is_it(at) => {
+            (Ok(_), None) if self.is_it(at) => {
                 return self.push(at, What::Frame { text: text.to_string() });
             }
             _ => return,

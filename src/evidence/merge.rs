@@ -427,6 +427,7 @@ fn connection(runs: &[&Outcome]) -> ConnectionOutcome {
         frames: a.frames + b.frames,
         bytes: a.bytes + b.bytes,
         ignored_frames: a.ignored_frames + b.ignored_frames,
+        keepalive_frames: a.keepalive_frames + b.keepalive_frames,
         unknown_frames: a.unknown_frames + b.unknown_frames,
         malformed_frames: a.malformed_frames + b.malformed_frames,
         open_time: a.open_time + b.open_time,

@@ -246,6 +246,8 @@ pub struct ConnectionOutcome {
     pub frames: u64,
     pub bytes: u64,
     pub ignored_frames: u64,
+    /// Of a type that shows that the server lives, and nothing more.
+    pub keepalive_frames: u64,
     pub unknown_frames: u64,
     pub malformed_frames: u64,
     pub open_time: Span,

@@ -231,6 +231,8 @@ struct Connection {
     frames: u64,
     bytes: u64,
     ignored_frames: u64,
+    #[serde(default, skip_serializing_if = "u64_is_zero")]
+    keepalive_frames: u64,
     unknown_frames: u64,
     malformed_frames: u64,
     open_time_ns: i64,
@@ -240,6 +242,11 @@ struct Connection {
     clock_offset: Option<Offset>,
     self_stalls: u64,
     self_stalled_ns: i64,
+}
+
+/// Written only where a contract names such types.
+fn u64_is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The feed's clock minus ours: within `error_ns` of `offset_ns`.
@@ -535,6 +542,7 @@ impl Connection {
             frames: c.frames,
             bytes: c.bytes,
             ignored_frames: c.ignored_frames,
+            keepalive_frames: c.keepalive_frames,
             unknown_frames: c.unknown_frames,
             malformed_frames: c.malformed_frames,
             open_time_ns: c.open_time.0,

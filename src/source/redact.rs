@@ -20,7 +20,7 @@ pub(super) fn places(contract: &Contract) -> Vec<Vec<String>> {
     for field in fields.filter(|field| contract.redact.contains(&field.name)) {
         for source in [&field.rest, &field.ws] {
             let path = match source {
-                Source::Record(path) | Source::Root(Pointer(path)) => path.clone(),
+                Source::Record(path) | Source::Root(Pointer(path)) | Source::Above(_, path) => path.clone(),
                 Source::Param(name) => vec![name.clone()],
                 Source::Constant(_) | Source::Absent => continue,
             };

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use cutover::calendar::CalendarRule;
 use cutover::capture::{Reader, ReaderOptions, Tail, Writer, decode_checked, encode};
 use cutover::contract::{
-    Align, Cadence, Contract, Feature, Limits, Logs, Pointer, RestFeed, RestSettings, Tls, WsFeed, WsSettings,
+    Align, Cadence, Contract, Feature, Limits, Logs, Pointer, Records, RestFeed, RestSettings, Sign, Tls,
+    WsFeed, WsSettings,
 };
 use cutover::model::{Event, Observation, Payload, Span};
 use cutover::source::{CaptureSink, Clock, ProxySettings, RunEnd, RunError, RunSettings, run};
@@ -28,7 +29,8 @@ use tokio::task::JoinHandle;
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub fn feature(name: &str) -> Feature {
-    let ws = WsFeed { kind: name.to_string(), records: Pointer::default(), index: None, only: Vec::new() };
+    let sign = Sign::Says { at: None, text: name.to_string() };
+    let ws = WsFeed { sign, records: Records::default(), only: Vec::new() };
     Feature {
         name: name.into(),
         flag: String::new(),
@@ -45,8 +47,7 @@ pub fn feature(name: &str) -> Feature {
         rest: RestFeed {
             path: format!("/{name}"),
             poll: Span::from_millis(20),
-            records: Pointer::default(),
-            index: None,
+            records: Records::default(),
             each: Vec::new(),
             method: "GET".to_string(),
             query: Vec::new(),
@@ -76,7 +77,8 @@ pub fn contract(rest: SocketAddr, ws: SocketAddr, features: &[&str]) -> Contract
         ws: WsSettings {
             url: format!("ws://{ws}/ws"),
             type_at: Pointer(vec!["type".to_string()]),
-            ignore_types: Vec::new(),
+            ignored: Vec::new(),
+            keepalive_types: Vec::new(),
             headers: Vec::new(),
             subscribe: Vec::new(),
             keepalive: None,

@@ -4,7 +4,7 @@
 
 use super::reader::{Table, Text};
 use super::text::{is_header_name, is_header_value, pointer_fault, url_fault};
-use crate::contract::{Keepalive, Login, Pointer, RestSettings, Tls, WsSettings};
+use crate::contract::{Keepalive, Login, Pointer, RestSettings, Sign, Tls, WsSettings};
 use crate::model::Span;
 
 /// Above any JSON that is polled every few seconds, below what hurts.
@@ -46,7 +46,8 @@ pub fn ws(root: &Table<'_, '_>) -> Option<WsSettings> {
     let settings = WsSettings {
         url: url.map(|url| url.value).unwrap_or_default(),
         type_at: message_type(&table),
-        ignore_types: texts(&table, "ignore_types", true),
+        ignored: ignored(&table),
+        keepalive_types: texts(&table, "keepalive_types", true),
         headers: headers(&table),
         subscribe: texts(&table, "subscribe", false),
         keepalive: keepalive(&table),
@@ -89,6 +90,24 @@ fn message_type(table: &Table<'_, '_>) -> Pointer {
         Some(text) => pointer_or_report(table, &text),
         None => table.lacking("type", "\"/type\"").unwrap_or_default(),
     }
+}
+
+/// `ignore_types` and `ignore_has`.
+fn ignored(table: &Table<'_, '_>) -> Vec<Sign> {
+    let types = texts(table, "ignore_types", true).into_iter().map(|text| Sign::Says { at: None, text });
+    let mut ignored: Vec<Sign> = types.collect();
+    for text in table.names("ignore_has").map(|list| list.value).unwrap_or_default() {
+        ignored.push(Sign::Has(place_or_report(table, &text)));
+    }
+    ignored
+}
+
+/// A pointer to what may or may not be there: not to the whole.
+pub fn place_or_report(table: &Table<'_, '_>, text: &Text) -> Pointer {
+    if text.value.is_empty() {
+        table.error(text.at.clone(), "an empty pointer is the whole frame, which is always there");
+    }
+    pointer_or_report(table, text)
 }
 
 /// Reads a JSON pointer and reports what is none.

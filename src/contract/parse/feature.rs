@@ -3,15 +3,16 @@
 //! Owns what the keys of a feature mean together: which need which, which have no effect beside which.
 
 use super::calendars::{Calendars, zone};
-use super::connection::{headers, method, path, pointer_or_report};
+use super::connection::{headers, method, path, place_or_report, pointer_or_report};
 use super::field::{self, Context};
-use super::reader::{At, Table, Text};
+use super::reader::{At, Table, Text, integer_of};
+use super::records::records;
 use super::text::{is_word, placeholders};
 use super::{default_time_tolerance, limits, market, rows};
 use crate::calendar::CalendarRule;
 use crate::contract::expression::Invariant;
 use crate::contract::{
-    Align, Cadence, Feature, Field, FieldType, Limits, Only, Pointer, RestFeed, Source, WsFeed, spelling,
+    Align, Cadence, Feature, Field, FieldType, Limits, Only, RestFeed, Sign, Source, WsFeed, spelling,
 };
 use crate::model::Span;
 use std::sync::Arc;
@@ -92,8 +93,8 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
         key: key.as_ref().map(names_of).unwrap_or_default(),
         time: time.as_ref().map(|time| time.value.clone()),
         params: rest_feed.iter().flat_map(|rest| &rest.each).map(|(name, _)| name.clone()).collect(),
-        index_rest: rest_feed.as_ref().and_then(|rest| rest.index.clone()),
-        index_ws: ws_feed.as_ref().and_then(|ws| ws.index.clone()),
+        records_rest: rest_feed.as_ref().map(|rest| rest.records.clone()).unwrap_or_default(),
+        records_ws: ws_feed.as_ref().map(|ws| ws.records.clone()).unwrap_or_default(),
     };
     let field_table = table.table("fields");
     let fields = match &field_table {
@@ -127,8 +128,8 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
         if let (Some(ws_table), Some(ws)) = (&ws, &mut ws_feed) {
             ws.only = only(ws_table, fields, |field| &field.ws);
         }
-        for (feed, index) in [(&rest, &context.index_rest), (&ws, &context.index_ws)] {
-            if let (Some(feed), Some(index)) = (feed, index) {
+        for (feed, records) in [(&rest, &context.records_rest), (&ws, &context.records_ws)] {
+            if let (Some(feed), Some(index)) = (feed, &records.index) {
                 check_index(feed, index, fields);
             }
         }
@@ -268,7 +269,6 @@ fn rest_feed(table: &Table<'_, '_>) -> Option<RestFeed> {
         path,
         poll: poll.unwrap_or(Span::from_secs(1)),
         records: records(table),
-        index: table.filled_text("index").map(|text| text.value),
         each: each(table),
         method: method(table, "GET"),
         query: query(table),
@@ -282,19 +282,32 @@ fn rest_feed(table: &Table<'_, '_>) -> Option<RestFeed> {
 }
 
 fn ws_feed(table: &Table<'_, '_>) -> Option<WsFeed> {
-    let kind = match table.filled_text("type") {
-        Some(text) => Some(text.value),
-        None => table.lacking("type", "\"positions\""),
-    };
-    let (records, index) = (records(table), table.filled_text("index").map(|text| text.value));
+    let sign = sign(table);
+    let records = records(table);
     // Read once the fields are known.
     table.raw("only");
     table.finish();
-    Some(WsFeed { kind: kind?, records, index, only: Vec::new() })
+    Some(WsFeed { sign: sign?, records, only: Vec::new() })
 }
 
-fn records(table: &Table<'_, '_>) -> Pointer {
-    table.text("records").map(|text| pointer_or_report(table, &text)).unwrap_or_default()
+/// `type = "positions"`, `type = 7` with `type_at = "/id"`, or `has = "/event/c"`.
+fn sign(table: &Table<'_, '_>) -> Option<Sign> {
+    if let Some(text) = table.filled_text("has") {
+        for key in ["type", "type_at"] {
+            table.ineffective(key, "`has` says already which frames are this feature's");
+        }
+        return Some(Sign::Has(place_or_report(table, &text)));
+    }
+    let at = table.filled_text("type_at").map(|text| pointer_or_report(table, &text));
+    let number = table.raw("type").and_then(|value| match value.get_ref() {
+        DeValue::Integer(_) => integer_of(value.get_ref()).map(|number| number.to_string()),
+        _ => None,
+    });
+    let text = number.or_else(|| table.filled_text("type").map(|text| text.value));
+    match text {
+        Some(text) => Some(Sign::Says { at, text }),
+        None => table.lacking("type", "\"positions\""),
+    }
 }
 
 /// `each = { account_id = [123, 456] }`

@@ -7,7 +7,7 @@ use super::reader::{At, Table, Text, integer_of};
 use super::reshape::reshape;
 use super::text::{path_parts, pointer_fault};
 use crate::contract::expression::Number;
-use crate::contract::{Align, Field, FieldType, Forming, Pointer, Source, Tolerance, spelling};
+use crate::contract::{Align, Field, FieldType, Forming, Pointer, Records, Source, Tolerance, spelling};
 use crate::model::{Span, Timestamp};
 use bigdecimal::{BigDecimal, Zero};
 use chrono_tz::Tz;
@@ -25,9 +25,9 @@ pub struct Context {
     pub time: Option<String>,
     /// The request's parameters.
     pub params: Vec<String>,
-    /// The field that a member's name becomes, per side.
-    pub index_rest: Option<String>,
-    pub index_ws: Option<String>,
+    /// Where the records stand, per side.
+    pub records_rest: Records,
+    pub records_ws: Records,
 }
 
 const TYPES: [FieldType; 7] = [
@@ -227,10 +227,10 @@ impl Side {
         }
     }
 
-    fn index(self, context: &Context) -> Option<&str> {
+    fn records(self, context: &Context) -> &Records {
         match self {
-            Side::Rest => context.index_rest.as_deref(),
-            Side::Ws => context.index_ws.as_deref(),
+            Side::Rest => &context.records_rest,
+            Side::Ws => &context.records_ws,
         }
     }
 }
@@ -246,14 +246,15 @@ fn source(
 ) -> Option<Source> {
     let key = side.key();
     let Some(value) = table.raw(key) else { return Some(Source::Record(vec![name.to_string()])) };
-    if !context.in_rows && side.index(context) == Some(name) {
+    if !context.in_rows && side.records(context).index.as_deref() == Some(name) {
         table.ineffective(key, "`index` gives this field its value, the member's name");
     }
     match value.get_ref() {
         DeValue::Boolean(false) => return Some(Source::Absent),
         DeValue::String(_) => {}
         _ => {
-            let right = "a path such as \"quote/last\", \"$/…\", \"@parameter\", \"'constant'\", or false";
+            let right = "a path such as \"quote/last\", \"../account\", \"$/…\", \"@parameter\", \"'constant'\", \
+                         or false";
             table.error(value.span(), &format!("`{key}` must be {right}"));
             return None;
         }
@@ -294,7 +295,8 @@ fn parse_source(
             }
         };
     }
-    if let Some(pointer) = from.strip_prefix('$') {
+    // A member's own name may begin with `$` too.
+    if let Some(pointer) = from.strip_prefix('$').filter(|rest| rest.is_empty() || rest.starts_with('/')) {
         if context.in_rows {
             return Err("a row's values come from the row; declare it as a field of the record".into());
         }
@@ -306,7 +308,28 @@ fn parse_source(
             Some(fault) => Err(fault.into()),
         };
     }
+    if from.starts_with("../") {
+        return above(from, side, context);
+    }
     path_parts(from).map(Source::Record).map_err(String::from)
+}
+
+/// `../account_id`, `../../context`: from the objects around the records.
+fn above(from: &str, side: Side, context: &Context) -> Result<Source, String> {
+    if context.in_rows {
+        return Err("a row's values come from the row; declare it as a field of the record".into());
+    }
+    let mut path = from;
+    let mut levels = 0;
+    while let Some(inner) = path.strip_prefix("../") {
+        (path, levels) = (inner, levels + 1);
+    }
+    let around = side.records(context).objects_around();
+    if levels > around {
+        let objects = if around == 1 { "one object stands" } else { "objects stand" };
+        return Err(format!("`..` {levels} times, and {around} {objects} around what `records` points to"));
+    }
+    Ok(Source::Above(levels, path_parts(path)?))
 }
 
 /// Whether a constant's text can be a value of this type.

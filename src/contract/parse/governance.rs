@@ -3,7 +3,7 @@
 use super::all_fields;
 use super::reader::{Table, Text};
 use crate::calendar::definition::parse_day;
-use crate::contract::{Align, Feature, FieldType, Logs, Waiver, spelling};
+use crate::contract::{Align, Feature, FieldType, Logs, Sign, Waiver, spelling};
 use crate::model::{Class, Span};
 use base64::prelude::{BASE64_STANDARD, Engine};
 
@@ -99,7 +99,7 @@ pub fn redact(root: &Table<'_, '_>, features: Option<&[Feature]>) -> Option<Vec<
             root.error(text.at.clone(), &format!("`redact` names unknown field `{}`; {cure}", text.raw));
         }
         let is_index = |feature: &&Feature| {
-            let indexes = [&feature.rest.index, &feature.ws.index];
+            let indexes = [&feature.rest.records.index, &feature.ws.records.index];
             indexes.contains(&&Some(text.value.clone()))
         };
         if let Some(feature) = features.iter().find(is_index) {
@@ -215,12 +215,13 @@ fn check_names(table: &Table<'_, '_>, features: &[Feature], feature: &Text, fiel
     }
 }
 
-/// A type cannot be ignored and be a feature's at once.
+/// A type cannot be ignored, or be a sign of life alone, and be a feature's at once.
 pub fn check_ignored_types(root: &Table<'_, '_>, features: &[Feature]) {
     let Some(ws) = root.table("ws") else { return };
-    let Some(list) = ws.texts("ignore_types") else { return };
-    for text in list.value {
-        if let Some(feature) = features.iter().find(|feature| feature.ws.kind == text.value) {
+    let lists = ["ignore_types", "keepalive_types"].into_iter().filter_map(|key| ws.texts(key));
+    for text in lists.flat_map(|list| list.value) {
+        let sign = Sign::Says { at: None, text: text.value };
+        if let Some(feature) = features.iter().find(|feature| feature.ws.sign == sign) {
             let message =
                 format!("type `{}` is what feature `{}` reads; it cannot be ignored", text.raw, feature.name);
             root.error(text.at, &message);

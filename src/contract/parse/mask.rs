@@ -67,7 +67,7 @@ const KNOWN_AT_TOP: [&str; 12] = [
 ];
 
 /// Keys of the connections whose values are no credentials; `login` has its own.
-const HARMLESS: [&str; 23] = [
+const HARMLESS: [&str; 31] = [
     "base_url",
     "timeout",
     "ca",
@@ -78,6 +78,10 @@ const HARMLESS: [&str; 23] = [
     "url",
     "type",
     "ignore_types",
+    "ignore_has",
+    "keepalive_types",
+    "type_at",
+    "has",
     "max_message",
     "keepalive",
     "reconnect",
@@ -85,6 +89,10 @@ const HARMLESS: [&str; 23] = [
     "poll",
     "records",
     "index",
+    "except",
+    "flatten",
+    "join",
+    "absent",
     "each",
     "method",
     "login",

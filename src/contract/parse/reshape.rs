@@ -1,10 +1,10 @@
-//! How a value is written on one side, and what it means: `normal`, `map`, `scale`, `round` of a field.
+//! How a value is written on one side, and what it means: `normal`, `map`, `scale`, `round`, `empty` of a field.
 //!
 //! Each stands for both sides, or as `{ rest = …, ws = … }` for either.
 
 use super::reader::{Table, Text};
 use crate::contract::expression::Number;
-use crate::contract::{FieldType, Normal, Reshape, spelling};
+use crate::contract::{Empty, FieldType, Normal, Reshape, spelling};
 use bigdecimal::{BigDecimal, Zero};
 use toml::Spanned;
 use toml::de::DeValue;
@@ -27,6 +27,9 @@ pub fn reshape(table: &Table<'_, '_>, kind: Option<FieldType>) -> [Reshape; 2] {
     }
     for (i, round) in both(table, "round", round).into_iter().enumerate() {
         sides[i].round = round;
+    }
+    for (i, empty) in both(table, "empty", empty).into_iter().enumerate() {
+        sides[i].empty = empty.unwrap_or_default();
     }
     let Some(kind) = kind else { return sides };
     if !matches!(kind, FieldType::Decimal | FieldType::Integer) {
@@ -116,6 +119,24 @@ fn words(table: &Table<'_, '_>) -> Vec<(String, String)> {
         Some((name.value.to_string(), table.member_text(name.value, value)?.value))
     };
     table.members().into_iter().filter_map(pair).collect()
+}
+
+/// `empty = ["null", "absent", ""]`
+fn empty(table: &Table<'_, '_>, key: &str, value: Value<'_>) -> Option<Vec<Empty>> {
+    let DeValue::Array(items) = value.get_ref() else {
+        let right = "a list of what says that there is no value, as in [\"null\", \"absent\", \"\"]";
+        table.error(value.span(), &format!("`{key}` must be {right}"));
+        return None;
+    };
+    if items.is_empty() {
+        table.error(value.span(), &format!("`{key}` is empty; remove it, or name what says nothing"));
+    }
+    let word = |text: String| match text.as_str() {
+        "absent" => Empty::Absent,
+        "null" => Empty::Null,
+        _ => Empty::Text(text),
+    };
+    items.iter().map(|item| Some(word(table.member_text(key, item)?.value))).collect()
 }
 
 fn scale(table: &Table<'_, '_>, key: &str, value: Value<'_>) -> Option<BigDecimal> {

@@ -235,6 +235,7 @@ impl Connection {
             frames: self.frames,
             bytes: self.bytes,
             ignored_frames: self.ignored_frames,
+            keepalive_frames: self.keepalive_frames,
             unknown_frames: self.unknown_frames,
             malformed_frames: self.malformed_frames,
             open_time: Span(self.open_time_ns),

@@ -203,6 +203,8 @@ mod reader {
         pub frames: u64,
         pub bytes: u64,
         pub ignored_frames: u64,
+        #[serde(default)]
+        pub keepalive_frames: u64,
         pub unknown_frames: u64,
         pub malformed_frames: u64,
         pub open_time_ns: i64,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::calendar::MarketState;
-use crate::contract::{Align, Cadence, Forming, Keepalive, Pointer, Source, Tolerance, builtin};
+use crate::contract::{Align, Cadence, Forming, Keepalive, Pointer, Sign, Source, Tolerance, builtin};
 use crate::model::{Class, Timestamp};
 
 #[test]
@@ -12,7 +12,8 @@ fn the_built_in_contract_is_what_the_specification_says() {
     assert_eq!(contract.rest.timeout, Span::from_secs(5));
     assert_eq!((contract.rest.max_body, contract.rest.max_in_flight), (16 << 20, 8));
     assert_eq!((contract.ws.max_message, contract.ws.type_at.0.join("/")), (4 << 20, "type".into()));
-    assert_eq!(contract.ws.ignore_types, ["heartbeat", "pong"]);
+    let ignored = ["heartbeat", "pong"].map(|text| Sign::Says { at: None, text: text.into() });
+    assert_eq!(contract.ws.ignored, ignored);
     assert_eq!(
         (contract.ws.reconnect_first, contract.ws.reconnect_most),
         (Span::from_secs(1), Span::from_secs(30))
@@ -154,7 +155,7 @@ fn sources_types_and_tolerances_are_read() {
     let text = text.replacen(CASH, "cash = { type = \"string\", rest = \"@n\" }", 1);
     assert_eq!(field(&read(&text).unwrap(), "cash").rest, Source::Param("n".into()));
     let contract = good(BALANCE_REST, "rest = { path = \"/b\", poll = \"1s\", index = \"account_id\" }");
-    assert_eq!(contract.features[0].rest.index.as_deref(), Some("account_id"));
+    assert_eq!(contract.features[0].rest.records.index.as_deref(), Some("account_id"));
 }
 
 #[test]
