@@ -320,6 +320,9 @@ pub fn both_broken(
     event: Timestamp,
     at: Timestamp,
 ) {
+    if rest.is_empty() && ws.is_empty() {
+        return;
+    }
     ws.retain(|b| !rest.iter().any(|a| a.text == b.text && a.row == b.row));
     cx.report_broken(label, Side::Rest, rest, told, Some(event), at);
     cx.report_broken(label, Side::Ws, ws, told, Some(event), at);

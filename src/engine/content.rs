@@ -223,6 +223,7 @@ impl Record {
         self.slots[self.columns as usize + row * self.row_columns as usize + column]
     }
     /// A cell of the record (`row` none) or of one of its rows: its kind and its raw text.
+    #[inline]
     pub fn cell(&self, row: Option<usize>, column: Column) -> (Kind, &str) {
         let slot = match row {
             None => self.slots[column],

@@ -287,6 +287,9 @@ impl Context<'_> {
         event_time: Option<Timestamp>,
         at: Timestamp,
     ) {
+        if broken.is_empty() {
+            return;
+        }
         for sum in broken.drain(..) {
             if told.iter().any(|d| d.row == sum.row && sum.fields.contains(&d.field)) {
                 continue;

@@ -204,13 +204,14 @@ impl Contraster {
         let mut found = compare(rules, &a.content, &b.content, at, Extent::Whole, &mut Remarks::default());
         // What cannot be read is not compared, and must not look equal.
         for (item, is_a) in [(a, true), (b, false)] {
-            for issue in inspect(rules, &item.content, item.side, item.at) {
+            for issue in inspect(rules, &item.content, item.side, item.at, None) {
                 let known = found.iter().any(|d| d.row == issue.row && d.field == issue.field);
                 let other = inspect(
                     rules,
                     if is_a { &b.content } else { &a.content },
                     if is_a { b.side } else { a.side },
                     item.at,
+                    None,
                 );
                 if known || other.contains(&issue) {
                     continue;

@@ -461,7 +461,9 @@ impl Walk<'_> {
                 }
             }
         }
-        self.find_duplicate(names_before);
+        if self.names.len() > names_before {
+            self.find_duplicate(names_before);
+        }
         Ok(())
     }
 

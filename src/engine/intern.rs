@@ -69,16 +69,27 @@ impl Eq for Key {}
 #[derive(Debug, Default)]
 struct Mixer(u64);
 
+impl Mixer {
+    fn mix(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+}
+
 impl Hasher for Mixer {
     fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0_u8; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.0 = (self.0.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
+        let (words, rest) = bytes.as_chunks();
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
+        }
+        // What is left over, together with bytes that are in already; a short key byte by byte.
+        match bytes.last_chunk() {
+            Some(last) if !rest.is_empty() => self.mix(u64::from_le_bytes(*last)),
+            Some(_) => {}
+            None => self.mix(rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))),
         }
     }
     fn write_usize(&mut self, n: usize) {
-        self.0 = (self.0.rotate_left(5) ^ n as u64).wrapping_mul(0x517c_c1b7_2722_0a95);
+        self.mix(n as u64);
     }
     fn finish(&self) -> u64 {
         self.0 ^ (self.0 >> 29)

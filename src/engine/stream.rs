@@ -198,7 +198,7 @@ impl Stream {
         content: &Content,
     ) {
         if !self.last_ws.as_ref().is_some_and(|(_, last)| last.same_text(content)) {
-            self.issues_ws = compare::inspect(cx.rules, content, Side::Ws, at);
+            self.issues_ws = compare::inspect(cx.rules, content, Side::Ws, at, event.and(cx.rules.time));
         }
         for issue in &self.issues_ws {
             let mut draft = Draft::new(issue.class, &self.label, at);
@@ -358,7 +358,7 @@ impl Stream {
         content: &Content,
         at: Timestamp,
     ) {
-        for issue in compare::inspect(cx.rules, content, Side::Rest, at) {
+        for issue in compare::inspect(cx.rules, content, Side::Rest, at, event.and(cx.rules.time)) {
             let mut draft = Draft::new(issue.class, &self.label, at);
             draft.row = issue.row;
             draft.field = issue.field;

@@ -43,11 +43,14 @@ impl Slot {
 }
 
 /// The text of a raw scalar: a string's content unescaped, anything else as it stands.
+#[inline]
 pub fn scalar(raw: &str) -> Cow<'_, str> {
-    match raw.strip_prefix('"').and_then(|s| s.strip_suffix('"')) {
-        Some(inner) if !inner.contains('\\') => Cow::Borrowed(inner),
-        Some(_) => Cow::Owned(unescape(raw)),
-        None => Cow::Borrowed(raw),
+    match raw.as_bytes() {
+        [b'"', inner @ .., b'"'] => match memchr::memchr(b'\\', inner) {
+            None => Cow::Borrowed(&raw[1..raw.len() - 1]),
+            Some(_) => Cow::Owned(unescape(raw)),
+        },
+        _ => Cow::Borrowed(raw),
     }
 }
 

@@ -140,20 +140,14 @@ pub fn civil_from_days(days: i64) -> (i64, u32, u32) {
 /// this function's: `None` says nothing about them.
 pub(crate) fn parse_canonical(bytes: &[u8]) -> Option<(Timestamp, usize)> {
     let head: &[u8; 19] = bytes.first_chunk()?;
-    let is_shaped =
-        head[4] == b'-' && head[7] == b'-' && head[10] == b'T' && head[13] == b':' && head[16] == b':';
-    // Each digit's value; what is no digit makes `all` large.
-    let mut all = 0;
-    let mut two = |tens: usize| {
-        let (x, y) = (head[tens].wrapping_sub(b'0'), head[tens + 1].wrapping_sub(b'0'));
-        all |= (u8::from(x > 9)) | (u8::from(y > 9));
-        u32::from(x) * 10 + u32::from(y)
-    };
-    let year = two(0) * 100 + two(2);
-    let (month, day, hour, minute, second) = (two(5), two(8), two(11), two(14), two(17));
+    let year_month = digit_pairs(head.first_chunk()?, b"0000-00-")?;
+    let day_on = digit_pairs(head[8..].first_chunk()?, b"00T00:00")?;
+    let [hour, _, _, minute, _, _, second, _] = digit_pairs(head.last_chunk()?, b"00:00:00")?.map(u32::from);
+    let year = u32::from(year_month[0]) * 100 + u32::from(year_month[2]);
+    let (month, day) = (u32::from(year_month[5]), u32::from(day_on[0]));
     // The last days of a month are left to the thorough parser, which knows their number.
     let is_in_range = month.wrapping_sub(1) < 12 && day.wrapping_sub(1) < 28;
-    if !is_shaped || all != 0 || !is_in_range || hour > 23 || minute > 59 || second > 59 {
+    if !is_in_range || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
     let (nanos, digits) = canonical_fraction(&bytes[19..])?;
@@ -166,6 +160,18 @@ pub(crate) fn parse_canonical(bytes: &[u8]) -> Option<(Timestamp, usize)> {
     // Years that nanoseconds cannot count are the thorough parser's to refuse.
     let at = seconds.checked_mul(1_000_000_000)?.checked_add(i64::from(nanos))?;
     Some((Timestamp(at), end + 1))
+}
+
+/// Reads eight bytes at once: digits where `shape` has `0`, and what `shape` has elsewhere. Byte by byte, the
+/// number that the digit there and the one behind it make.
+#[inline]
+fn digit_pairs(text: &[u8; 8], shape: &[u8; 8]) -> Option<[u8; 8]> {
+    // A digit's value; zero where what is no digit is as it should be.
+    let values = u64::from_le_bytes(*text) ^ u64::from_le_bytes(*shape);
+    // What carries a byte beyond its limit into its high bit.
+    let carry = u64::from_le_bytes(shape.map(|byte| if byte == b'0' { 0x76 } else { 0x7f }));
+    let is_shaped = (values | values.wrapping_add(carry)) & 0x8080_8080_8080_8080 == 0;
+    is_shaped.then(|| (values * 10 + (values >> 8)).to_le_bytes())
 }
 
 /// The nanoseconds of `.123` and how many digits there are; no point, no digits. Up to nine.
@@ -280,20 +286,66 @@ impl Span {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.div_euclid(1_000_000_000);
-        let nanos = self.0.rem_euclid(1_000_000_000);
+        f.write_str(InstantText::new(*self).as_str())
+    }
+}
+
+/// An instant's text, `2025-12-19T14:30:00[.fraction]Z`; recordings are full of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InstantText {
+    bytes: [u8; 30],
+    length: usize,
+}
+
+impl InstantText {
+    /// With as many digits after the point (none, 3, 6 or 9) as it needs.
+    pub fn new(at: Timestamp) -> InstantText {
+        let places = match at.0.rem_euclid(1_000_000_000) {
+            0 => 0,
+            nanos if nanos % 1_000_000 == 0 => 3,
+            nanos if nanos % 1_000 == 0 => 6,
+            _ => 9,
+        };
+        InstantText::with_places(at, places)
+    }
+
+    /// With so many digits after the point, at most nine; what lies beyond is cut off.
+    pub fn with_places(at: Timestamp, places: usize) -> InstantText {
+        let seconds = at.0.div_euclid(1_000_000_000);
         let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
-        let s = seconds.rem_euclid(86_400);
-        write!(f, "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)?;
-        if nanos == 0 {
-        } else if nanos % 1_000_000 == 0 {
-            write!(f, ".{:03}", nanos / 1_000_000)?;
-        } else if nanos % 1_000 == 0 {
-            write!(f, ".{:06}", nanos / 1_000)?;
-        } else {
-            write!(f, ".{nanos:09}")?;
+        let (year, second) = (year as u32, seconds.rem_euclid(86_400) as u32);
+        let mut bytes = *b"0000-00-00T00:00:00.000000000Z";
+        let mut two = |place: usize, value: u32| {
+            bytes[place] += (value / 10) as u8;
+            bytes[place + 1] += (value % 10) as u8;
+        };
+        two(0, year / 100);
+        two(2, year % 100);
+        two(5, month);
+        two(8, day);
+        two(11, second / 3_600);
+        two(14, second / 60 % 60);
+        two(17, second % 60);
+        if places == 0 {
+            bytes[19] = b'Z';
+            return InstantText { bytes, length: 20 };
         }
-        f.write_str("Z")
+        let mut fraction = at.0.rem_euclid(1_000_000_000) as u32 / 10_u32.pow(9 - places as u32);
+        for digit in bytes[20..20 + places].iter_mut().rev() {
+            *digit += (fraction % 10) as u8;
+            fraction /= 10;
+        }
+        bytes[20 + places] = b'Z';
+        InstantText { bytes, length: 21 + places }
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    pub fn as_str(&self) -> &str {
+        // Digits and signs alone.
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 
@@ -404,6 +456,17 @@ mod tests {
         ] {
             assert_eq!(Timestamp::parse_rfc3339(text).unwrap().to_string(), text);
         }
+        for (nanos, text) in [
+            (i64::MIN, "1677-09-21T00:12:43.145224192Z"),
+            (-1, "1969-12-31T23:59:59.999999999Z"),
+            (1, "1970-01-01T00:00:00.000000001Z"),
+            (1_000, "1970-01-01T00:00:00.000001Z"),
+            (1_001_000_000, "1970-01-01T00:00:01.001Z"),
+            (i64::MAX, "2262-04-11T23:47:16.854775807Z"),
+        ] {
+            assert_eq!(Timestamp(nanos).to_string(), text);
+        }
+        assert_eq!(InstantText::with_places(Timestamp(5_000), 9).as_str(), "1970-01-01T00:00:00.000005000Z");
         let zoned = Timestamp::parse_rfc3339("2025-12-19 09:30:00.5-05:00").unwrap();
         assert_eq!(zoned.to_string(), "2025-12-19T14:30:00.500Z");
         for bad in [

@@ -96,6 +96,7 @@ impl<'a> Cursor<'a> {
         &self.bytes[self.position..]
     }
 
+    #[inline]
     fn expect(&mut self, text: &[u8]) -> Option<()> {
         self.rest().starts_with(text).then(|| self.position += text.len())
     }

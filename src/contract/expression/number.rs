@@ -32,6 +32,9 @@ impl Fixed {
     }
 
     pub fn rescaled(self, scale: u32) -> Result<i128, Stop> {
+        if scale == self.scale {
+            return Ok(self.mantissa);
+        }
         let factor = 10_i128.checked_pow(scale - self.scale).ok_or(Stop::Big)?;
         self.mantissa.checked_mul(factor).ok_or(Stop::Big)
     }
