@@ -195,6 +195,40 @@ impl fmt::Display for Number {
     }
 }
 
+/// A whole number's text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WholeText {
+    digits: [u8; 20],
+    from: usize,
+}
+
+impl WholeText {
+    pub fn new(mut value: u64) -> WholeText {
+        let mut digits = [b'0'; 20];
+        let mut from = digits.len() - 1;
+        while value >= 100 {
+            digits[from] += (value % 10) as u8;
+            digits[from - 1] += (value / 10 % 10) as u8;
+            value /= 100;
+            from -= 2;
+        }
+        digits[from] += (value % 10) as u8;
+        if value >= 10 {
+            from -= 1;
+            digits[from] += (value / 10) as u8;
+        }
+        WholeText { digits, from }
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.digits[self.from..]
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+}
+
 /// An instant in any of the forms that are met: RFC 3339, naive (read by `zone`, nearest to
 /// `near`), or Unix seconds, milliseconds, microseconds or nanoseconds, told apart by size.
 /// `None` when it is none of these, or names a local time that does not exist.
@@ -240,6 +274,13 @@ pub fn resolve_local(local: Timestamp, zone: chrono_tz::Tz, near: Timestamp) -> 
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn whole_numbers_are_written_out() {
+        for value in [0, 7, 10, 99, 100, 12_345, u64::MAX] {
+            assert_eq!(WholeText::new(value).as_str(), value.to_string());
+        }
+    }
 
     #[test]
     fn one_value_in_many_texts() {

@@ -1,9 +1,10 @@
 //! Records as JSON text, in the shapes of the built-in contract, with whatever a fault does to them.
-//! Writes straight into a reused text; builds no tree. Decides nothing: `Edits` say what to spoil.
+//! Builds no tree. Decides nothing: `Edits` say what to spoil.
 
 use super::world::{BAR_COUNTRY, Balance, Bar, Market, Position, country};
 use crate::model::Timestamp;
-use crate::model::time::civil_from_days;
+use crate::model::time::InstantText;
+use crate::model::value::WholeText;
 
 /// What a fault does to one record. Empty for almost all of them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,6 +37,9 @@ impl Edits {
     }
 }
 
+/// What most records fit in.
+const RECORD_BYTES: usize = 1024;
+
 /// How a side writes its records.
 #[derive(Debug, Clone, Copy)]
 pub struct Style<'a> {
@@ -65,15 +69,15 @@ macro_rules! member {
 
 /// One JSON object being written.
 struct Object<'o, 's> {
-    out: &'o mut String,
+    out: &'o mut Vec<u8>,
     style: Style<'s>,
     row: Option<usize>,
     first: bool,
 }
 
 impl<'o, 's> Object<'o, 's> {
-    fn open(out: &'o mut String, style: Style<'s>, row: Option<usize>) -> Object<'o, 's> {
-        out.push('{');
+    fn open(out: &'o mut Vec<u8>, style: Style<'s>, row: Option<usize>) -> Object<'o, 's> {
+        out.push(b'{');
         Object { out, style, row, first: true }
     }
 
@@ -85,7 +89,7 @@ impl<'o, 's> Object<'o, 's> {
             if let Some(edit) = self.style.edits.fields.iter().find(is_meant) {
                 if let Some(raw) = &edit.raw {
                     self.name(member);
-                    self.out.push_str(raw);
+                    self.out.extend_from_slice(raw.as_bytes());
                 }
                 return false;
             }
@@ -95,7 +99,8 @@ impl<'o, 's> Object<'o, 's> {
     }
 
     fn name(&mut self, member: Member) {
-        self.out.push_str(if self.first { &member.text[1..] } else { member.text });
+        let text = member.text.as_bytes();
+        self.out.extend_from_slice(if self.first { &text[1..] } else { text });
         self.first = false;
     }
 
@@ -108,9 +113,9 @@ impl<'o, 's> Object<'o, 's> {
     fn decimal(&mut self, name: Member, cents: i64) {
         if !self.begin(name) {
         } else if self.style.decimal_strings {
-            self.out.push('"');
+            self.out.push(b'"');
             write_cents(self.out, cents);
-            self.out.push('"');
+            self.out.push(b'"');
         } else {
             write_cents(self.out, cents);
         }
@@ -118,43 +123,47 @@ impl<'o, 's> Object<'o, 's> {
 
     fn text(&mut self, name: Member, value: &str) {
         if self.begin(name) {
-            self.out.push('"');
-            self.out.push_str(value);
-            self.out.push('"');
+            self.out.push(b'"');
+            self.out.extend_from_slice(value.as_bytes());
+            self.out.push(b'"');
         }
     }
 
     fn time(&mut self, name: Member, value: Timestamp) {
         if self.begin(name) {
-            write_time(self.out, value);
+            self.out.push(b'"');
+            self.out.extend_from_slice(instant(value).as_bytes());
+            self.out.push(b'"');
         }
     }
 
     fn close(self) {
-        self.out.push('}');
+        self.out.push(b'}');
     }
 
     fn close_record(self) {
         if let Some(member) = self.style.edits.extra_member {
-            self.out.push(',');
-            self.out.push_str(member);
+            self.out.push(b',');
+            self.out.extend_from_slice(member.as_bytes());
         }
         self.close();
     }
 }
 
 pub fn write_balance(out: &mut String, record: &Balance, style: Style<'_>) {
-    let mut object = Object::open(out, style, None);
-    object.integer(member!("account_id"), record.account_id);
-    if object.begin(member!("account_number")) {
-        object.out.push_str("\"DU");
-        write_integer(object.out, record.account_number);
-        object.out.push('"');
-    }
-    object.decimal(member!("cash"), record.cash_cents);
-    object.decimal(member!("buying_power"), record.buying_power_cents);
-    object.time(member!("timestamp"), record.timestamp);
-    object.close_record();
+    as_text(out, |out| {
+        let mut object = Object::open(out, style, None);
+        object.integer(member!("account_id"), record.account_id);
+        if object.begin(member!("account_number")) {
+            object.out.extend_from_slice(b"\"DU");
+            write_integer(object.out, record.account_number);
+            object.out.push(b'"');
+        }
+        object.decimal(member!("cash"), record.cash_cents);
+        object.decimal(member!("buying_power"), record.buying_power_cents);
+        object.time(member!("timestamp"), record.timestamp);
+        object.close_record();
+    });
 }
 
 /// An account's positions; `rows` are its symbols' names beside the positions.
@@ -165,35 +174,48 @@ pub fn write_positions<'n>(
     rows: impl Iterator<Item = (&'n str, Position)>,
     style: Style<'_>,
 ) {
-    let mut object = Object::open(out, style, None);
-    object.integer(member!("account_id"), account_id);
-    object.time(member!("timestamp"), timestamp);
-    object.name(member!("positions"));
-    object.out.push('[');
-    let mut first = true;
-    for (row, (symbol, position)) in rows.enumerate() {
-        if style.edits.omit_row == Some(row) {
-            continue;
+    as_text(out, |out| {
+        let mut object = Object::open(out, style, None);
+        object.integer(member!("account_id"), account_id);
+        object.time(member!("timestamp"), timestamp);
+        object.name(member!("positions"));
+        object.out.push(b'[');
+        let mut first = true;
+        for (row, (symbol, position)) in rows.enumerate() {
+            if style.edits.omit_row == Some(row) {
+                continue;
+            }
+            if !std::mem::take(&mut first) {
+                object.out.push(b',');
+            }
+            write_position(object.out, Some(row), symbol, &position, style);
         }
-        if !std::mem::take(&mut first) {
-            object.out.push(',');
+        if style.edits.extra_row {
+            object.out.extend_from_slice(if first { b"" } else { b"," });
+            let position = Position {
+                symbol: 0,
+                quantity: 10,
+                entry_cents: 1_000,
+                current_cents: 1_100,
+                pnl_cents: 1_000,
+            };
+            write_position(object.out, None, EXTRA_SYMBOL, &position, style);
         }
-        write_position(object.out, Some(row), symbol, &position, style);
-    }
-    if style.edits.extra_row {
-        object.out.push_str(if first { "" } else { "," });
-        let position =
-            Position { symbol: 0, quantity: 10, entry_cents: 1_000, current_cents: 1_100, pnl_cents: 1_000 };
-        write_position(object.out, None, EXTRA_SYMBOL, &position, style);
-    }
-    object.out.push(']');
-    object.close_record();
+        object.out.push(b']');
+        object.close_record();
+    });
 }
 
 /// The symbol of a row or a stream that only the WebSocket shows.
 pub const EXTRA_SYMBOL: &str = "ZZZZ";
 
-fn write_position(out: &mut String, row: Option<usize>, symbol: &str, position: &Position, style: Style<'_>) {
+fn write_position(
+    out: &mut Vec<u8>,
+    row: Option<usize>,
+    symbol: &str,
+    position: &Position,
+    style: Style<'_>,
+) {
     let mut object = Object::open(out, style, row);
     object.text(member!("symbol"), symbol);
     object.integer(member!("quantity"), position.quantity);
@@ -204,101 +226,69 @@ fn write_position(out: &mut String, row: Option<usize>, symbol: &str, position: 
 }
 
 pub fn write_bar(out: &mut String, symbol: &str, bar: &Bar, style: Style<'_>) {
-    let mut object = Object::open(out, style, None);
-    object.text(member!("country"), BAR_COUNTRY);
-    object.text(member!("symbol"), symbol);
-    object.time(member!("timestamp_minute"), bar.minute);
-    object.decimal(member!("open"), bar.open_cents);
-    object.decimal(member!("high"), bar.high_cents);
-    object.decimal(member!("low"), bar.low_cents);
-    object.decimal(member!("close"), bar.close_cents);
-    object.integer(member!("volume"), bar.volume);
-    object.close_record();
+    as_text(out, |out| {
+        let mut object = Object::open(out, style, None);
+        object.text(member!("country"), BAR_COUNTRY);
+        object.text(member!("symbol"), symbol);
+        object.time(member!("timestamp_minute"), bar.minute);
+        object.decimal(member!("open"), bar.open_cents);
+        object.decimal(member!("high"), bar.high_cents);
+        object.decimal(member!("low"), bar.low_cents);
+        object.decimal(member!("close"), bar.close_cents);
+        object.integer(member!("volume"), bar.volume);
+        object.close_record();
+    });
 }
 
 pub fn write_market(out: &mut String, market: &Market, style: Style<'_>) {
-    let mut object = Object::open(out, style, None);
-    object.integer(member!("market_id"), market.market_id);
-    object.text(member!("country"), country(market.country));
-    object.text(member!("status"), market.status);
-    object.integer(member!("seconds_to_next_event"), market.seconds_to_next_event);
-    object.close_record();
+    as_text(out, |out| {
+        let mut object = Object::open(out, style, None);
+        object.integer(member!("market_id"), market.market_id);
+        object.text(member!("country"), country(market.country));
+        object.text(member!("status"), market.status);
+        object.integer(member!("seconds_to_next_event"), market.seconds_to_next_event);
+        object.close_record();
+    });
 }
 
-pub fn write_integer(out: &mut String, value: i64) {
+/// Lets a record be put together as bytes, which is cheap, and sees once that it is text.
+pub(super) fn as_text(out: &mut String, write: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = Vec::with_capacity(RECORD_BYTES);
+    write(&mut bytes);
+    out.push_str(std::str::from_utf8(&bytes).unwrap_or_default());
+}
+
+fn write_integer(out: &mut Vec<u8>, value: i64) {
     if value < 0 {
-        out.push('-');
+        out.push(b'-');
     }
-    write_size(out, value.unsigned_abs());
+    out.extend_from_slice(WholeText::new(value.unsigned_abs()).as_bytes());
 }
 
 /// Two places, always.
-pub fn write_cents(out: &mut String, cents: i64) {
+pub(super) fn write_cents(out: &mut Vec<u8>, cents: i64) {
     if cents < 0 {
-        out.push('-');
+        out.push(b'-');
     }
     let size = cents.unsigned_abs();
-    write_size(out, size / 100);
-    out.push('.');
-    write_two(out, (size % 100) as u32);
-}
-
-/// From the left, two digits at once.
-fn write_size(out: &mut String, mut size: u64) {
-    // Ten pairs hold every u64.
-    let mut pairs = [0_u8; 10];
-    let mut first = pairs.len();
-    while size >= 100 {
-        first -= 1;
-        pairs[first] = (size % 100) as u8;
-        size /= 100;
-    }
-    if size >= 10 {
-        write_two(out, size as u32);
-    } else {
-        out.push(char::from(b'0' + size as u8));
-    }
-    for pair in &pairs[first..] {
-        write_two(out, u32::from(*pair));
-    }
-}
-
-/// All pairs of digits, in order.
-const PAIRS: &str = "00010203040506070809101112131415161718192021222324252627282930313233343536373839\
-40414243444546474849505152535455565758596061626364656667686970717273747576777879\
-8081828384858687888990919293949596979899";
-
-fn write_two(out: &mut String, value: u32) {
-    let at = 2 * value as usize;
-    out.push_str(&PAIRS[at..at + 2]);
+    out.extend_from_slice(WholeText::new(size / 100).as_bytes());
+    out.extend_from_slice(&[b'.', b'0' + (size / 10 % 10) as u8, b'0' + (size % 10) as u8]);
 }
 
 /// RFC 3339 in quotes; as many fraction digits (none, 3 or 9) as it needs.
 pub fn write_time(out: &mut String, at: Timestamp) {
-    let seconds = at.0.div_euclid(1_000_000_000);
-    let nanos = at.0.rem_euclid(1_000_000_000) as u32;
-    let (year, month, day) = civil_from_days(seconds.div_euclid(86_400));
-    let s = seconds.rem_euclid(86_400) as u32;
     out.push('"');
-    write_two(out, (year / 100) as u32);
-    write_two(out, (year % 100) as u32);
-    for (before, value) in [("-", month), ("-", day), ("T", s / 3600), (":", s / 60 % 60), (":", s % 60)] {
-        out.push_str(before);
-        write_two(out, value);
-    }
-    let (places, mut scale) = match nanos {
-        0 => (0, 0),
-        _ if nanos.is_multiple_of(1_000_000) => (3, 100_000_000),
-        _ => (9, 100_000_000),
+    out.push_str(instant(at).as_str());
+    out.push('"');
+}
+
+fn instant(at: Timestamp) -> InstantText {
+    let places = match at.0.rem_euclid(1_000_000_000) {
+        0 => 0,
+        nanos if nanos % 1_000_000 == 0 => 3,
+        _ => 9,
     };
-    if places > 0 {
-        out.push('.');
-    }
-    for _ in 0..places {
-        out.push(char::from(b'0' + (nanos / scale % 10) as u8));
-        scale /= 10;
-    }
-    out.push_str("Z\"");
+    InstantText::with_places(at, places)
 }
 
 #[cfg(test)]
@@ -307,17 +297,18 @@ mod tests {
 
     #[test]
     fn numbers_and_times_are_exact() {
-        let mut out = String::new();
+        let mut out = Vec::new();
         for value in [0, 7, 10, 99, 100, 101, 12_345, i64::MAX, i64::MIN] {
             write_integer(&mut out, value);
-            assert_eq!(out, value.to_string());
+            assert_eq!(out, value.to_string().as_bytes());
             out.clear();
         }
         for cents in [0, 5, -5, 123, -12_345, i64::from(i32::MIN)] {
             write_cents(&mut out, cents);
-            out.push(' ');
+            out.push(b' ');
         }
-        assert_eq!(out, "0.00 0.05 -0.05 1.23 -123.45 -21474836.48 ");
+        assert_eq!(out, b"0.00 0.05 -0.05 1.23 -123.45 -21474836.48 ");
+        let mut out = String::new();
         for text in ["2025-12-19T14:30:00Z", "2025-12-19T14:30:00.007Z", "2025-12-19T14:30:00.000000001Z"] {
             out.clear();
             write_time(&mut out, Timestamp::parse_rfc3339(text).unwrap());

@@ -330,7 +330,7 @@ impl Origin {
             (self.world.symbol(position.symbol), position)
         });
         let time = self.world.positions_time(account, k);
-        write_positions(out, self.world.balance(account, k).account_id, time, rows, style);
+        write_positions(out, self.world.account_id(account), time, rows, style);
     }
 
     fn closed_bar(&self, stream: usize, symbol: usize, minute: i64, at: Timestamp) -> Bar {

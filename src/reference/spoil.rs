@@ -1,7 +1,7 @@
 //! Wrong values: what a member truly is in a version, and something plausible that it is not.
 //! Decides how a value is spoiled, never when.
 
-use super::body::{Edits, FieldEdit, write_cents};
+use super::body::{Edits, FieldEdit, as_text, write_cents};
 use super::feature::{FieldKind, FieldShape};
 use super::inject::Tick;
 use super::world::{Owner, Position, STATUSES, STEPS_PER_MINUTE, World, country};
@@ -37,7 +37,7 @@ impl Value<'_> {
 
 pub(super) fn raw_cents(cents: i64) -> String {
     let mut out = String::new();
-    write_cents(&mut out, cents);
+    as_text(&mut out, |out| write_cents(out, cents));
     out
 }
 

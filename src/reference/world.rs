@@ -151,6 +151,16 @@ pub struct World {
     streams: Vec<Stream>,
     /// Of each symbol, two prices by step: many accounts ask for the same ones at about the same time.
     prices: Vec<[Cell<(i64, i64)>; 2]>,
+    /// Of each position, by account and row: the last trade that was asked for.
+    trades: Vec<Cell<Trade>>,
+}
+
+/// How a position came to be.
+#[derive(Debug, Clone, Copy)]
+struct Trade {
+    epoch: i64,
+    quantity: i64,
+    entry_cents: i64,
 }
 
 // What a hash is for, so that no two uses share their numbers.
@@ -169,7 +179,9 @@ impl World {
             .collect();
         // A step that nobody asks for.
         let prices = symbols.iter().map(|_| [const { Cell::new((i64::MIN, 0)) }; 2]).collect();
-        let mut world = World { options, symbols, streams: Vec::new(), prices };
+        let none = Trade { epoch: i64::MIN, quantity: 0, entry_cents: 0 };
+        let trades = vec![Cell::new(none); options.accounts * options.positions];
+        let mut world = World { options, symbols, streams: Vec::new(), prices, trades };
         world.lay_streams();
         world
     }
@@ -317,6 +329,10 @@ impl World {
         }
     }
 
+    pub fn account_id(&self, account: usize) -> i64 {
+        account_id(account)
+    }
+
     pub fn positions_time(&self, account: usize, k: i64) -> Timestamp {
         self.grid(Feature::Positions, account).time(k)
     }
@@ -325,15 +341,25 @@ impl World {
     pub fn position(&self, account: usize, row: usize, k: i64) -> Position {
         let seed = hash(self.options.seed, QUANTITY, (account * 4096 + row) as i64);
         let epoch = (k + (seed % 30) as i64).div_euclid(TRADE_EVERY);
+        let symbol = (account + row) % self.symbols.len();
+        let kept = &self.trades[account * self.options.positions + row];
+        if kept.get().epoch != epoch {
+            kept.set(self.trade(seed, epoch, symbol));
+        }
+        let Trade { quantity, entry_cents, .. } = kept.get();
+        // Two steps of the price to a version of ten seconds.
+        let current_cents = with_parity(self.kept_price_cents(symbol, 2 * k), k);
+        let pnl_cents = (current_cents - entry_cents) * quantity;
+        Position { symbol, quantity, entry_cents, current_cents, pnl_cents }
+    }
+
+    /// `seed`: the position's.
+    fn trade(&self, seed: u64, epoch: i64, symbol: usize) -> Trade {
         let draw = hash(seed, 1, epoch);
         let size = 1 + (draw % 200) as i64;
         let quantity = if draw >> 60 == 0 { -size } else { size };
-        let symbol = (account + row) % self.symbols.len();
-        // Two steps of the price to a version of ten seconds.
-        let current_cents = with_parity(self.kept_price_cents(symbol, 2 * k), k);
         let entry_cents = self.price_cents(symbol, 2 * epoch * TRADE_EVERY - (draw >> 32) as i64 % 9_000);
-        let pnl_cents = (current_cents - entry_cents) * quantity;
-        Position { symbol, quantity, entry_cents, current_cents, pnl_cents }
+        Trade { epoch, quantity, entry_cents }
     }
 
     /// Whether a symbol traded in that minute at all.

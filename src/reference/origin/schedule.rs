@@ -13,6 +13,8 @@ type Due = (Timestamp, usize, i64);
 pub(super) struct Schedule {
     /// By period; each in order.
     queues: Vec<(Span, VecDeque<Due>)>,
+    /// What is due first of all, and its queue.
+    first: Option<(usize, Due)>,
 }
 
 impl Schedule {
@@ -30,28 +32,30 @@ impl Schedule {
         for (_, queue) in &mut queues {
             queue.make_contiguous().sort_unstable();
         }
-        Schedule { queues }
+        let first = first(&queues);
+        Schedule { queues, first }
     }
 
     pub fn next_at(&self) -> Timestamp {
-        self.first().map_or(Timestamp::MAX, |(_, (at, ..))| at)
-    }
-
-    fn first(&self) -> Option<(usize, Due)> {
-        let fronts = self.queues.iter().enumerate().filter_map(|(i, (_, queue))| Some((i, *queue.front()?)));
-        fronts.min_by_key(|(_, due)| *due)
+        self.first.map_or(Timestamp::MAX, |(_, (at, ..))| at)
     }
 
     /// Takes the next tick that is due by `now`, and puts its stream's following one in line.
     pub fn pop(&mut self, world: &World, now: Timestamp) -> Option<Tick> {
-        let (index, (at, stream, k)) = self.first().filter(|(_, (at, ..))| *at <= now)?;
+        let (index, (at, stream, k)) = self.first.filter(|(_, (at, ..))| *at <= now)?;
         let queue = &mut self.queues[index].1;
         queue.pop_front();
         let due = (world.due(stream, k + 1), stream, k + 1);
         let place = queue.iter().rposition(|other| *other < due).map_or(0, |before| before + 1);
         queue.insert(place, due);
+        self.first = first(&self.queues);
         Some(Tick { stream, k, at })
     }
+}
+
+fn first(queues: &[(Span, VecDeque<Due>)]) -> Option<(usize, Due)> {
+    let fronts = queues.iter().enumerate().filter_map(|(i, (_, queue))| Some((i, *queue.front()?)));
+    fronts.min_by_key(|(_, due)| *due)
 }
 
 #[cfg(test)]
