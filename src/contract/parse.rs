@@ -10,6 +10,7 @@ mod feature;
 mod field;
 mod governance;
 mod limits;
+mod login;
 mod market;
 mod mask;
 mod place;
@@ -101,6 +102,9 @@ fn contract(root: &Table<'_, '_>, text: &str) -> Option<Contract> {
     let reviewers = governance::reviewers(root);
     let waivers = governance::waivers(root, features.as_deref());
     root.finish();
+    if let (Some(rest), Some(ws)) = (&rest, &ws) {
+        login::check_token(root, rest.login.as_ref(), ws);
+    }
     let features = features?;
     governance::check_ignored_types(root, &features);
     governance::check_timing(root, &features);

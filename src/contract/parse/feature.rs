@@ -12,13 +12,15 @@ use super::{default_time_tolerance, limits, market, rows};
 use crate::calendar::CalendarRule;
 use crate::contract::expression::Invariant;
 use crate::contract::{
-    Align, Cadence, Feature, Field, FieldType, Limits, Only, RestFeed, Sign, Source, WsFeed, spelling,
+    Align, Cadence, Feature, Field, FieldType, Limits, Only, Pages, RestFeed, Sign, Source, WsFeed, spelling,
 };
 use crate::model::Span;
 use std::sync::Arc;
 use toml::de::DeValue;
 
 const MAX_DELAY: Span = Span::from_secs(2);
+/// Of one poll: with more, polling is not how this feature is shown.
+const MOST_PAGES: u64 = 20;
 
 /// What holds where a feature says nothing.
 pub struct Defaults {
@@ -273,6 +275,7 @@ fn rest_feed(table: &Table<'_, '_>) -> Option<RestFeed> {
         method: method(table, "GET"),
         query: query(table),
         headers: headers(table),
+        pages: pages(table),
         only: Vec::new(),
     };
     // Read once the fields are known.
@@ -348,6 +351,19 @@ fn each(table: &Table<'_, '_>) -> Vec<(String, Vec<serde_json::Value>)> {
         each.push((name.value.to_string(), values));
     }
     each
+}
+
+/// `pages = { next = "/next", most = 20 }`
+fn pages(table: &Table<'_, '_>) -> Option<Pages> {
+    let inner = table.table("pages")?;
+    let next = match inner.text("next") {
+        Some(text) => place_or_report(&inner, &text),
+        None => inner.lacking("next", "\"/next\"").unwrap_or_default(),
+    };
+    let param = inner.filled_text("param").map(|text| text.value);
+    let most = inner.count("most").map_or(MOST_PAGES, |count| count.value);
+    inner.finish();
+    Some(Pages { next, param, most })
 }
 
 /// Values may be credentials, so they are never quoted in an error.
