@@ -260,7 +260,7 @@ async fn both_feeds_speak_tls_with_an_own_authority_and_a_client_certificate() {
 /// Tokens that were given out, and until when each is good.
 #[derive(Default)]
 struct Tokens {
-    given: Vec<std::time::Instant>,
+    given: Vec<tokio::time::Instant>,
     refused: usize,
     logins: usize,
 }
@@ -269,7 +269,7 @@ const GOOD_FOR: std::time::Duration = std::time::Duration::from_millis(1_000);
 
 impl Tokens {
     fn issue(&mut self) -> String {
-        self.given.push(std::time::Instant::now());
+        self.given.push(tokio::time::Instant::now());
         format!(
             r#"{{"access":"secret-access-{}","refresh":"secret-refresh","expires_in":1}}"#,
             self.given.len()
@@ -315,7 +315,7 @@ async fn guarded(
 async fn a_watch_goes_on_while_its_token_ends_and_ends_again() {
     let pki = pki();
     let tokens = Arc::new(Mutex::new(Tokens::default()));
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     let cash = move || began.elapsed().as_millis() as u64 / 500;
     let acceptor = TlsAcceptor::from(Arc::new(pki.server.clone()));
     let (rest_acceptor, rest_tokens) = (acceptor.clone(), tokens.clone());
