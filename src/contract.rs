@@ -507,6 +507,15 @@ impl Pointer {
         Some(Pointer(rest.split('/').map(|part| part.replace("~1", "/").replace("~0", "~")).collect()))
     }
 
+    /// The text of the scalar that stands there.
+    pub fn text(&self, body: &serde_json::Value) -> Option<String> {
+        match self.find(body)? {
+            serde_json::Value::String(text) => Some(text.clone()),
+            value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => Some(value.to_string()),
+            _ => None,
+        }
+    }
+
     /// What stands there in a body that is read whole.
     pub fn find<'v>(&self, body: &'v serde_json::Value) -> Option<&'v serde_json::Value> {
         self.0.iter().try_fold(body, |value, part| match value {

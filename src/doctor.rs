@@ -7,6 +7,7 @@
 mod connection;
 mod edit;
 mod shape;
+mod values;
 mod words;
 
 pub use edit::{Edit, Place, patched};
@@ -152,7 +153,7 @@ impl Case<'_> {
         for index in 0..self.contract.features.len() {
             shape::feature(self, index, &mut complaints);
         }
-        shape::clocks(self, &mut complaints);
+        values::clocks(self, &mut complaints);
         let mut complaints = merged(complaints);
         complaints.sort_by_key(|complaint| complaint.weight);
         let (first, last) = (self.observations.first(), self.observations.last());

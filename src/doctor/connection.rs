@@ -208,7 +208,16 @@ fn never_open(case: &Case<'_>) -> Option<Complaint> {
             *failed.entry((error, *status, detail)).or_default() += 1;
         }
     }
-    let ((error, status, detail), _) = failed.into_iter().max_by_key(|(_, count)| *count)?;
+    let Some(((error, status, detail), _)) = failed.into_iter().max_by_key(|(_, count)| *count) else {
+        let ends = case.observations.first().zip(case.observations.last());
+        if ends.is_none_or(|(first, last)| last.at.since(first.at) < Span::from_secs(1)) {
+            // Nobody had the time to fail.
+            return None;
+        }
+        let found = "it neither opens nor fails: somebody listens there and does not answer";
+        let cure = "try longer (--for), and look at what stands between: a firewall, a proxy, a busy server";
+        return Some(complaint("ws-no-answer", Weight::Fault, "WebSocket", found, cure));
+    };
     let trouble = Trouble { error, status, detail };
     let found = format!("it never opens: {}", described(&trouble));
     let fault = |code, cure: String| complaint(code, Weight::Fault, "WebSocket", &found, cure);

@@ -373,11 +373,7 @@ impl Plan {
 
 /// A value's text, where there is some.
 fn text_at(body: &Value, at: &Pointer) -> Option<String> {
-    match at.find(body)? {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
+    at.text(body).filter(|text| !text.is_empty())
 }
 
 /// How many seconds a JSON Web Token (RFC 7519) is good for: from its issue where it says that, since its

@@ -91,14 +91,7 @@ async fn next(
 
 fn is_said(text: &str, says: &[(Pointer, String)]) -> bool {
     let Ok(body) = serde_json::from_str::<Value>(text) else { return false };
-    says.iter().all(|(at, wanted)| match at.find(&body) {
-        Some(Value::String(text)) => text == wanted,
-        Some(value @ (Value::Number(_) | Value::Bool(_))) => {
-            let said = value.to_string();
-            said == *wanted
-        }
-        _ => false,
-    })
+    says.iter().all(|(at, wanted)| at.text(&body).as_ref() == Some(wanted))
 }
 
 /// `/type = auth_ok`
