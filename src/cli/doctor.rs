@@ -44,7 +44,7 @@ pub struct Arguments {
     /// Look at this recording instead of the feeds
     #[arg(long, value_name = "CAPTURE", conflicts_with_all = ["duration", "speed"])]
     from: Option<PathBuf>,
-    /// How long to try, e.g. `15s`; several intervals of the slowest feature tell most
+    /// How long to try; several intervals of the slowest feature tell most
     #[arg(long = "for", value_name = "DURATION", value_parser = duration, default_value = "15s", id = "duration")]
     duration: Span,
     /// Only this feature (repeatable)
