@@ -191,6 +191,8 @@ pub struct Feature {
     pub time_tolerance: Span,
     pub max_delay: Span,
     pub revise_for: Span,
+    /// How far the two feeds may be apart; the contract's where the feature says nothing.
+    pub settle: Span,
     /// For naive timestamps.
     pub zone: chrono_tz::Tz,
     pub rest: RestFeed,
@@ -225,6 +227,8 @@ pub struct RestFeed {
     pub method: String,
     pub query: Vec<(String, String)>,
     pub headers: Vec<(String, String)>,
+    /// REST shows one bar, the latest that is closed, and not of when; so long after its end at most.
+    pub latest_within: Option<Span>,
     /// An answer is one of several pages.
     pub pages: Option<Pages>,
     pub only: Vec<Only>,

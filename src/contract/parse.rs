@@ -95,7 +95,12 @@ fn contract(root: &Table<'_, '_>, text: &str) -> Option<Contract> {
     let market = calendars::market(root, &calendars);
     let timing = governance::timing(root);
     let limits = limits::top(root);
-    let defaults = feature::Defaults { calendar: market, time_tolerance: timing.time_tolerance, limits };
+    let defaults = feature::Defaults {
+        calendar: market,
+        time_tolerance: timing.time_tolerance,
+        limits,
+        settle: timing.settle,
+    };
     let features = feature::features(root, &defaults, &calendars);
     let logs = governance::logs(root);
     let redact = governance::redact(root, features.as_deref());

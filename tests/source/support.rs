@@ -43,6 +43,7 @@ pub fn feature(name: &str) -> Feature {
         time_tolerance: Span::from_secs(1),
         max_delay: Span::from_secs(2),
         revise_for: Span::ZERO,
+        settle: Span::from_secs(2),
         zone: chrono_tz::UTC,
         rest: RestFeed {
             path: format!("/{name}"),
@@ -52,6 +53,7 @@ pub fn feature(name: &str) -> Feature {
             method: "GET".to_string(),
             query: Vec::new(),
             headers: Vec::new(),
+            latest_within: None,
             pages: None,
             only: Vec::new(),
         },

@@ -67,7 +67,7 @@ const KNOWN_AT_TOP: [&str; 12] = [
 ];
 
 /// Keys of the connections whose values are no credentials; `login` has its own.
-const HARMLESS: [&str; 35] = [
+const HARMLESS: [&str; 37] = [
     "base_url",
     "timeout",
     "ca",
@@ -98,6 +98,8 @@ const HARMLESS: [&str; 35] = [
     "absent",
     "each",
     "method",
+    "shows",
+    "within",
     "pages",
     "login",
     "only",
