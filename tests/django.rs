@@ -53,8 +53,11 @@ fn status(minute: u32) -> &'static str {
     if (5..11).contains(&minute) { "CLOSED" } else { "OPEN" }
 }
 
+/// What becomes of the k-th balance's message.
+type Spoil = fn(u32, String) -> String;
+
 /// Both feeds for a quarter of an hour; `spoil` may change a message.
-fn session(spoil: fn(u32, String) -> String) -> Script {
+fn session(spoil: Spoil) -> Script {
     let mut events: Vec<(f64, Option<&'static str>, &'static str, String)> = Vec::new();
     let mut ws = |at: f64, text: String| events.push((at, None, "", text));
     let end = f64::from(MINUTES) * 60.0;
@@ -212,7 +215,7 @@ fn one_small_contract_reads_the_whole_application() {
 /// REAL.md's faults, on this application: each is found, and the feature that has it fails.
 #[test]
 fn what_really_went_wrong_there_is_found() {
-    let cases: [(&str, fn(u32, String) -> String, Class); 3] = [
+    let cases: [(&str, Spoil, Class); 3] = [
         (
             "a value lags",
             |k, text| if k == 20 { text.replace("\"cash\":", "\"cash\":1") } else { text },
