@@ -27,6 +27,7 @@ pub mod calendar;
 pub mod completions;
 pub mod demo;
 pub mod diff;
+pub mod doctor;
 pub mod drill;
 pub mod enable;
 pub mod explain;
@@ -90,6 +91,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Import(arguments) => import::run(arguments.settings(), console),
         Command::Tap(arguments) => tap::run(arguments.settings(), console),
         Command::Diff(arguments) => diff::run(&arguments.settings(), console),
+        Command::Doctor(arguments) => doctor::run(&arguments.settings(), console),
         Command::Init(arguments) => init::run(&arguments.settings(), console),
         Command::Explain(arguments) => explain::run(&arguments.settings(), console),
         Command::Plan(arguments) => plan::run(&arguments.settings(), console),

@@ -46,20 +46,70 @@ pub struct RestSettings {
     /// Bytes.
     pub max_body: u64,
     pub max_in_flight: usize,
+    /// Polls of all features that may begin within a minute; `None`: as many as are due.
+    pub most_per_minute: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Login {
     pub method: String,
     pub path: String,
-    /// The request's JSON body, `${…}` filled in.
-    pub json: Option<serde_json::Value>,
+    /// With `${…}` filled in.
+    pub body: Body,
     /// Where the token stands in the answer.
     pub token: Pointer,
-    /// The header that carries it; default `Authorization`.
-    pub header: String,
-    /// Default `Bearer {}`.
-    pub format: String,
+    pub carried: Carried,
+    /// How old a token may become; without it, nine tenths of what the token or the answer say.
+    pub renew: Option<Span>,
+    pub refresh: Option<Refresh>,
+}
+
+/// What a login sends.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    Empty,
+    Json(serde_json::Value),
+    /// `application/x-www-form-urlencoded`
+    Form(Vec<(String, String)>),
+}
+
+/// How polls show that they are logged in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Carried {
+    /// By default `Authorization: Bearer {}`, the token in place of `{}`.
+    Header { name: String, format: String },
+    /// The token is the value of this cookie.
+    Cookie(String),
+    /// The token is the value of this query parameter.
+    Param(String),
+    /// There is no token: what counts are the cookies that the login's answer sets.
+    Cookies,
+}
+
+/// How a token is renewed without the password.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refresh {
+    pub path: String,
+    /// `{refresh}` in it is the refresh token.
+    pub body: Body,
+    /// Where the new token stands in the answer.
+    pub token: Pointer,
+    /// Where the refresh token stands in the login's answer, and perhaps in this one's.
+    pub from: Pointer,
+}
+
+/// Stands for the login's present token in what is sent to the WebSocket.
+pub const TOKEN: &str = "{token}";
+
+/// What happens on a connection before it counts as open.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OpenStep {
+    Send(String),
+    /// Waits for a message that says these texts at these places.
+    Expect {
+        says: Vec<(Pointer, String)>,
+        timeout: Span,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -78,6 +128,9 @@ pub struct WsSettings {
     /// Types that show that the server lives, and nothing of any feature.
     pub keepalive_types: Vec<String>,
     pub headers: Vec<(String, String)>,
+    /// Subprotocols to offer.
+    pub protocols: Vec<String>,
+    pub open: Vec<OpenStep>,
     pub subscribe: Vec<String>,
     pub keepalive: Option<Keepalive>,
     /// Bytes.
@@ -138,6 +191,8 @@ pub struct Feature {
     pub time_tolerance: Span,
     pub max_delay: Span,
     pub revise_for: Span,
+    /// How far the two feeds may be apart; the contract's where the feature says nothing.
+    pub settle: Span,
     /// For naive timestamps.
     pub zone: chrono_tz::Tz,
     pub rest: RestFeed,
@@ -172,7 +227,20 @@ pub struct RestFeed {
     pub method: String,
     pub query: Vec<(String, String)>,
     pub headers: Vec<(String, String)>,
+    /// REST shows one bar, the latest that is closed, and not of when; so long after its end at most.
+    pub latest_within: Option<Span>,
+    /// An answer is one of several pages.
+    pub pages: Option<Pages>,
     pub only: Vec<Only>,
+}
+
+/// How the pages after the first are found; together they are one body, the list of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pages {
+    /// Where a page says what follows: a URL, or a value for `param`.
+    pub next: Pointer,
+    pub param: Option<String>,
+    pub most: u64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -441,5 +509,22 @@ impl Pointer {
         }
         let rest = text.strip_prefix('/')?;
         Some(Pointer(rest.split('/').map(|part| part.replace("~1", "/").replace("~0", "~")).collect()))
+    }
+
+    /// The text of the scalar that stands there.
+    pub fn text(&self, body: &serde_json::Value) -> Option<String> {
+        match self.find(body)? {
+            serde_json::Value::String(text) => Some(text.clone()),
+            value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => Some(value.to_string()),
+            _ => None,
+        }
+    }
+
+    /// What stands there in a body that is read whole.
+    pub fn find<'v>(&self, body: &'v serde_json::Value) -> Option<&'v serde_json::Value> {
+        self.0.iter().try_fold(body, |value, part| match value {
+            serde_json::Value::Array(items) => items.get(part.parse::<usize>().ok()?),
+            other => other.get(part),
+        })
     }
 }

@@ -16,7 +16,7 @@ mod sequence;
 mod sizes;
 mod slice;
 mod stage;
-mod tape;
+pub mod tape;
 mod text;
 mod values;
 

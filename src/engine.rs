@@ -6,6 +6,7 @@
 
 pub mod align_arrival;
 pub mod align_bucket;
+mod align_latest;
 pub mod align_time;
 pub mod batch;
 pub mod cadence;

@@ -27,6 +27,8 @@ pub mod engine;
 
 pub mod checks;
 
+pub mod doctor;
+
 pub mod evidence;
 pub mod report;
 

@@ -7,6 +7,7 @@
 
 pub mod annotations;
 pub mod contrast;
+pub mod doctor;
 pub mod drill;
 pub mod explain;
 pub mod findings;

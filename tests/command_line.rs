@@ -19,6 +19,7 @@ fn help_goes_to_stdout_and_is_no_failure() {
     for command in [
         "demo", "watch", "replay", "serve", "simulate", "init", "calendar", "plan", "explain", "tap",
         "import", "drill", "gate", "diff", "sign", "verify", "status", "enable", "rollback", "report",
+        "doctor",
     ] {
         let (code, out, err) = run(&[command, "--help"]);
         assert_eq!((code, err.as_str()), (0, ""), "{command}");

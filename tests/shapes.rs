@@ -321,3 +321,47 @@ fn what_has_no_effect_or_no_sense_is_refused_where_it_stands() {
         states("").replace(HEAD, &keepalive).replace("type = 7, type_at = \"/id\"", "type = \"values\"");
     assert!(refused(&text).contains("what feature `values` reads"), "{}", refused(&text));
 }
+
+#[test]
+fn ways_in_are_checked_before_anybody_is_asked() {
+    let login = |login: &str, ws: &str| {
+        let head = HEAD
+            .replacen("[ws]", &format!("login = {{ path = \"/login\"{login} }}\n[ws]"), 1)
+            .replacen("type = \"/type\"", &format!("type = \"/type\"\n{ws}"), 1);
+        states("").replace(HEAD, &head)
+    };
+    for (inner, ws, said) in [
+        ("", "", ""),
+        (", form = { a = \"b\" }, cookie = \"jwt\", renew = \"25m\"", "", ""),
+        (", refresh = { path = \"/r\", json = { refresh = \"{refresh}\" }, from = \"/refresh\" }", "", ""),
+        (", json = { a = 1 }, form = { a = \"b\" }", "", "`json` is sent already"),
+        (", method = \"GET\", form = { a = \"b\" }", "", "a GET request has no body"),
+        (", cookie = \"a b\"", "", "no cookie's name"),
+        (", cookie = \"jwt\", header = \"X\"", "", "`cookie` says already"),
+        (", cookies = true, token = \"/access\"", "", "there is no token to look for"),
+        (", refresh = { json = { a = 1 } }", "", "`path` is lacking"),
+        (", renew = 25", "", "a duration"),
+        ("", "open = [{ send = \"{token}\" }, { expect = { \"/type\" = \"ok\" }, timeout = \"3s\" }]", ""),
+        ("", "open = [{ send = \"a\", timeout = \"3s\" }]", "nothing is waited for"),
+        ("", "open = [{ send = \"a\", expect = { \"/a\" = 1 } }]", "write two steps"),
+        ("", "open = [{ expect = {} }]", "`expect` is empty"),
+        ("", "open = [{ expect = { type = \"ok\" } }]", "begins with `/`"),
+        ("", "open = [{ expect = { \"/a\" = [] } }]", "a text, a number or a boolean"),
+        ("", "open = [{}]", "a step needs"),
+        ("", "protocols = [\"a b\"]", "no subprotocol's name"),
+        (", cookies = true", "subscribe = [\"{token}\"]", "gives a token; add one"),
+    ] {
+        let errors = refused(&login(inner, ws));
+        assert!(errors.contains(said) && errors.is_empty() == said.is_empty(), "{inner} {ws}\n{errors}");
+    }
+    let nobody = states("").replace("type = \"/type\"", "type = \"/type\"\nsubscribe = [\"{token}\"]");
+    assert!(
+        refused(&nobody).contains("`{token}` in `subscribe` of [ws]: no `login`"),
+        "{}",
+        refused(&nobody)
+    );
+    let pages = |pages: &str| states(&format!(", pages = {pages}"));
+    assert_eq!(refused(&pages("{ next = \"/next\", most = 5 }")), "");
+    assert!(refused(&pages("{ most = 5 }")).contains("`next` is lacking"));
+    assert!(refused(&pages("{ next = \"\" }")).contains("empty pointer"));
+}

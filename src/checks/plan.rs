@@ -182,7 +182,7 @@ impl Outline<'_> {
                 let claim = self.claim("messages", |n, _| self.messages(n));
                 (count(n, "message"), self.messages(n), Some(claim))
             }
-            "no-drops" => ("a connection".into(), Wait::Market(self.contract.settle), None),
+            "no-drops" => ("a connection".into(), Wait::Market(self.feature.settle), None),
             "no-gaps" if !periodic => (count(limits.min_ticks, "REST version"), Wait::Unknown, None),
             "no-gaps" => {
                 let n = limits.min_ticks;
@@ -246,7 +246,7 @@ impl Outline<'_> {
 
     /// `n` steps of `every`, with the head that nothing is judged in and the wait for the last one.
     fn market(&self, every: Span, n: u64) -> Wait {
-        let settle = self.contract.settle;
+        let settle = self.feature.settle;
         let steps = every.0.saturating_mul(i64::try_from(n).unwrap_or(i64::MAX));
         Wait::Market(Span(steps.saturating_add((settle + every.half().max(settle)).0)))
     }

@@ -4,8 +4,8 @@
 use super::folder::Place;
 use super::world::WorldSettings;
 use super::{
-    calendar, completions, demo, diff, drill, enable, explain, gate, import, init, man, plan, replay, report,
-    rollback, serve, sign, simulate, status, tap, verify, watch,
+    calendar, completions, demo, diff, doctor, drill, enable, explain, gate, import, init, man, plan, replay,
+    report, rollback, serve, sign, simulate, status, tap, verify, watch,
 };
 use crate::model::{Phase, Span, Timestamp};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -66,6 +66,8 @@ pub enum Command {
     Import(import::Arguments),
     /// Write a contract to begin with: the built-in one, or a guess from what feeds say
     Init(init::Arguments),
+    /// Try a contract against its feeds for a few seconds, and tell what to change
+    Doctor(doctor::Arguments),
     /// Lay two bodies or two recordings side by side: equal or not by a contract
     Diff(diff::Arguments),
     /// Show both sides' raw records around a finding, and the rule that decided

@@ -10,6 +10,7 @@ mod feature;
 mod field;
 mod governance;
 mod limits;
+mod login;
 mod market;
 mod mask;
 mod place;
@@ -94,13 +95,21 @@ fn contract(root: &Table<'_, '_>, text: &str) -> Option<Contract> {
     let market = calendars::market(root, &calendars);
     let timing = governance::timing(root);
     let limits = limits::top(root);
-    let defaults = feature::Defaults { calendar: market, time_tolerance: timing.time_tolerance, limits };
+    let defaults = feature::Defaults {
+        calendar: market,
+        time_tolerance: timing.time_tolerance,
+        limits,
+        settle: timing.settle,
+    };
     let features = feature::features(root, &defaults, &calendars);
     let logs = governance::logs(root);
     let redact = governance::redact(root, features.as_deref());
     let reviewers = governance::reviewers(root);
     let waivers = governance::waivers(root, features.as_deref());
     root.finish();
+    if let (Some(rest), Some(ws)) = (&rest, &ws) {
+        login::check_token(root, rest.login.as_ref(), ws);
+    }
     let features = features?;
     governance::check_ignored_types(root, &features);
     governance::check_timing(root, &features);

@@ -191,7 +191,7 @@ impl Stage {
     }
 
     pub fn settle(&self) -> Span {
-        self.contract.settle
+        self.feature().settle
     }
 
     /// The first and the last instant.

@@ -137,7 +137,7 @@ impl Spec {
         Spec {
             index,
             rules: Rules::new(contract, feature),
-            settle: contract.settle,
+            settle: feature.settle,
             key: feature.key.iter().filter_map(column).collect(),
             time: feature.time.as_ref().and_then(column),
             feature: feature.clone(),

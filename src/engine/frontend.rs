@@ -112,7 +112,7 @@ impl Frontend {
             name: feature.name.clone(),
             flag: feature.flag.clone(),
             method: feature.rest.method.clone(),
-            load_window: feature.rest.poll.half().max(contract.settle),
+            load_window: feature.rest.poll.half().max(feature.settle),
             on: None,
             told: false,
             with: Seen::default(),

@@ -8,6 +8,7 @@ mod pace;
 
 use super::align_arrival::{Answer, ArrivalState};
 use super::align_bucket::{BucketState, BucketTick};
+use super::align_latest::LatestState;
 use super::align_time::{Poll, Seen, Sight, TimeState};
 use super::cadence::{CadenceState, EventPace, SegmentId, SilenceKind, Tick, VersionId};
 use super::compare::{self, Issue, Side, same_content};
@@ -75,6 +76,8 @@ enum AlignState {
     Time(TimeState),
     Arrival(ArrivalState),
     Bucket(BucketState),
+    /// Bars of which REST shows the latest closed one, without its time.
+    Latest(LatestState),
 }
 
 /// A WebSocket record with what its frame tells.
@@ -92,6 +95,9 @@ impl Stream {
         let align = match feature.align {
             Align::Time => AlignState::Time(TimeState::default()),
             Align::Arrival => AlignState::Arrival(ArrivalState::default()),
+            Align::Bucket if feature.rest.latest_within.is_some() => {
+                AlignState::Latest(LatestState::default())
+            }
             Align::Bucket => AlignState::Bucket(BucketState::default()),
         };
         Stream {
@@ -162,6 +168,7 @@ impl Stream {
         self.order(cx, at, event);
         self.repeat(cx, record);
         self.frozen_ws(cx, record);
+        let mut closed = None;
         match (&mut self.align, event) {
             (AlignState::Arrival(state), _) => {
                 state.on_ws(cx, &self.label, at, epoch, content, &mut self.remarks);
@@ -172,8 +179,14 @@ impl Stream {
             (AlignState::Bucket(state), Some(event)) => {
                 state.on_ws(cx, Seen { label: &self.label, event, content }, at, epoch);
             }
+            (AlignState::Latest(state), Some(event)) => {
+                closed = state.on_ws(cx, Seen { label: &self.label, event, content }, at, epoch);
+            }
             // Without its event time it cannot be aligned; that is a finding already.
             (_, None) => {}
+        }
+        if let Some(tick) = closed {
+            self.bucket_tick(cx, tick);
         }
         self.tick(cx, record);
         self.last_epoch = Some(epoch);
@@ -240,6 +253,8 @@ impl Stream {
                     || kept.same_text_but(content, &cx.rules.stamps)
             }
             AlignState::Bucket(state) => event.is_some_and(|e| state.repeats(cx, e, at, content)),
+            // Repeating an unchanged bar while it forms is no duplicate.
+            AlignState::Latest(_) => false,
         };
         if repeated {
             let mut draft = Draft::new(Class::Duplicate, &self.label, at);
@@ -320,6 +335,7 @@ impl Stream {
             (AlignState::Bucket(state), Some(event)) => {
                 state.on_rest(cx, Seen { label, event, content }, poll)
             }
+            (AlignState::Latest(state), _) => state.on_rest(cx, content, poll),
             // Without its event time it cannot be aligned; that is told once for each content.
             (_, None) if self.untimed.as_ref().is_some_and(|last| last.same_text(content)) => Sight::Again,
             (_, None) => {
@@ -335,7 +351,11 @@ impl Stream {
             if let Some(event) = event {
                 self.event_pace.version(event, cx.pace.interval);
             }
-            if !first_answer {
+            let is_latest = matches!(self.align, AlignState::Latest(_));
+            if !first_answer && is_latest {
+                // REST is late by as much as it likes: what it shows is no news of this moment.
+                self.born_versions += 1;
+            } else if !first_answer {
                 self.born_versions += 1;
                 self.note_news(cx, event, poll.received);
                 self.frozen_rest(cx, event, poll);
@@ -378,6 +398,7 @@ impl Stream {
             (AlignState::Time(state), Task::Pending(n)) => state.judge(cx, &label, n, &mut self.remarks),
             (AlignState::Time(state), Task::Stale(n)) => state.judge_stale(n, &mut self.remarks),
             (AlignState::Arrival(state), Task::Pending(n)) => state.judge(cx, &label, n, &mut self.remarks),
+            (AlignState::Latest(state), Task::Pending(n)) => state.judge(cx, &label, n, &mut self.remarks),
             (AlignState::Bucket(state), Task::Bucket(event)) => {
                 let tick = state.judge(cx, &label, event, &mut self.remarks);
                 self.missed_since_tick |= state.is_missing(event);
@@ -462,6 +483,10 @@ impl Stream {
                 Vec::new()
             }
             AlignState::Bucket(state) => state.end(cx, &label, &mut self.remarks),
+            AlignState::Latest(state) => {
+                state.end(cx, &label, &mut self.remarks);
+                Vec::new()
+            }
         };
         for tick in ticks {
             self.bucket_tick(cx, tick);

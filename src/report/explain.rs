@@ -32,14 +32,15 @@ pub struct Explanation<'e> {
 pub fn window(contract: &Contract, finding: &Finding) -> (Timestamp, Timestamp) {
     let feature = contract.features.iter().find(|f| Some(&f.name) == finding.feature.as_ref());
     let interval = feature.map_or(Span::from_secs(10), |f| f.interval);
-    let around = interval * 2 + contract.settle * 2;
+    let settle = feature.map_or(contract.settle, |f| f.settle);
+    let around = interval * 2 + settle * 2;
     // A bar is judged after its bucket, a gap is told at its end.
     let bucket = finding.event_time.filter(|_| feature.is_some_and(|f| f.align == Align::Bucket));
     let gap = named_instant(&finding.detail, "from=").filter(|_| finding.class == Class::Gap);
     let first = [Some(finding.at), bucket, gap].into_iter().flatten().min().unwrap_or(finding.at);
     let last = bucket.map_or(finding.at, |event| finding.at.max(event + interval));
     let (before, after) = match (bucket, feature) {
-        (Some(_), Some(f)) => (contract.settle, contract.settle * 3 + f.rest.poll),
+        (Some(_), Some(f)) => (settle, settle * 3 + f.rest.poll),
         _ => (around, around),
     };
     (first.saturating_sub(before), last.saturating_add(after))
@@ -61,7 +62,7 @@ impl Explanation<'_> {
     fn deadline(&self) -> Option<(Timestamp, &'static str)> {
         let finding = self.finding;
         let feature = self.contract.features.iter().find(|f| Some(&f.name) == finding.feature.as_ref())?;
-        let settle = self.contract.settle;
+        let settle = feature.settle;
         let waits = matches!(
             finding.class,
             Class::ValueMismatch | Class::TornRead | Class::MissingRow | Class::ExtraRow | Class::MissingOnWs

@@ -6,10 +6,13 @@
 //!
 //! Bodies are decompressed by the client; `bytes` and `max_body` count what comes out of it.
 
+mod cap;
 mod exchange;
 mod login;
+mod pages;
 
 pub use login::LoginError;
+pub(super) use login::{Session, Token};
 
 use super::clock::{Random, duration};
 use super::proxy::ProxySettings;
@@ -17,10 +20,11 @@ use super::redact::Redactor;
 use super::sequencer::{SetupError, Wiring, stopped};
 use super::tls::client_config;
 use crate::capture::encode::push_string;
-use crate::contract::{Contract, Feature, RestSettings};
+use crate::contract::{Contract, Feature, Pages, RestSettings};
 use crate::model::{Event, Timestamp};
+use cap::Cap;
 use exchange::{Answer, Failure, Limits};
-use login::Session;
+use pages::Stack;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, redirect};
 use serde_json::Value;
@@ -51,7 +55,9 @@ impl RestFeeds {
         let contract = &wiring.contract;
         let base = base_url(&contract.rest.base_url)?;
         let client = client(&contract.rest, &base, &wiring.proxies)?;
-        let session = Arc::new(Session::new(contract, &base, client.clone(), wiring.secrets.clone())?);
+        let session =
+            Arc::new(Session::new(contract, &base, client.clone(), wiring.secrets.clone(), wiring.clock)?);
+        let cap = Arc::new(Cap::new(contract.rest.most_per_minute));
         let wanted =
             |feature: &&Feature| names.is_none_or(|names| names.iter().any(|n| **n == *feature.name));
         let mut pollers = Vec::new();
@@ -63,6 +69,7 @@ impl RestFeeds {
                     endpoint: Endpoint::new(feature, &base, &params, wiring.redactor.as_deref())?,
                     client: client.clone(),
                     session: Arc::clone(&session),
+                    cap: Arc::clone(&cap),
                     permits: Arc::clone(&permits),
                     limits: Limits::of(contract),
                     every: wiring.clock.real(feature.rest.poll).max(SHORTEST_POLL),
@@ -72,6 +79,11 @@ impl RestFeeds {
             }
         }
         Ok(RestFeeds { pollers, session })
+    }
+
+    /// The login, for who else needs its token.
+    pub(super) fn session(&self) -> Arc<Session> {
+        Arc::clone(&self.session)
     }
 
     /// Logs in, where the contract says how. An error is a refusal; a server that cannot be
@@ -100,6 +112,7 @@ struct Endpoint {
     method: Method,
     url: Url,
     headers: HeaderMap,
+    pages: Option<Pages>,
 }
 
 impl Endpoint {
@@ -124,6 +137,7 @@ impl Endpoint {
             method,
             url,
             headers: header_map(&feature.rest.headers, &place)?,
+            pages: feature.rest.pages.clone(),
         })
     }
 }
@@ -134,6 +148,7 @@ struct Poller {
     endpoint: Endpoint,
     client: Client,
     session: Arc<Session>,
+    cap: Arc<Cap>,
     permits: Arc<Semaphore>,
     limits: Limits,
     /// Real time from poll to poll.
@@ -159,7 +174,7 @@ impl Poller {
                     // Held up past the next one: starting late would leave the grid.
                     let missed = due.elapsed() >= self.every;
                     due += self.every;
-                    if under_way || missed {
+                    if under_way || missed || !self.cap.admits(Instant::now()) {
                         self.skip().await;
                     } else {
                         flight = Some(Box::pin(self.poll(asked.clone())));
@@ -186,21 +201,45 @@ impl Poller {
             Ok(token) => token,
             Err(failure) => return self.report_failure(self.wiring.clock.now(), failure).await,
         };
-        let endpoint = &self.endpoint;
-        let mut request = self.client.request(endpoint.method.clone(), endpoint.url.clone());
-        request = request.headers(endpoint.headers.clone());
-        if let Some((name, value)) = &token.header {
-            request = request.header(name, value);
-        }
-        let sent_at = self.wiring.clock.now();
-        match exchange::exchange(request, &self.limits).await {
-            Ok(answer) => self.report(sent_at, answer).await,
-            Err(failure) => {
-                let is_unauthorized = failure.status == Some(401);
-                self.report_failure(sent_at, failure).await;
-                if is_unauthorized {
-                    self.session.renew(token.generation).await;
+        let (sent_at, answer) = self.ask(&token).await;
+        let (sent_at, answer) = match answer {
+            // A token that ran out is no news of the feed: with another one it is asked again.
+            Err(failure) if failure.status == Some(401) && self.session.renew(token.generation).await => {
+                match self.session.token().await {
+                    Ok(token) => self.ask(&token).await,
+                    Err(_) => (sent_at, Err(failure)),
                 }
+            }
+            answer => (sent_at, answer),
+        };
+        match answer {
+            Ok(answer) => self.report(sent_at, answer).await,
+            Err(failure) => self.report_failure(sent_at, failure).await,
+        }
+    }
+
+    async fn ask(&self, token: &Token) -> (Timestamp, Result<Answer, Failure>) {
+        let sent_at = self.wiring.clock.now();
+        let answer = match &self.endpoint.pages {
+            None => self.page(token, &self.endpoint.url).await,
+            Some(pages) => self.all_pages(token, Stack::new(pages, self.limits.max_body)).await,
+        };
+        (sent_at, answer)
+    }
+
+    async fn page(&self, token: &Token, url: &Url) -> Result<Answer, Failure> {
+        let request = self.client.request(self.endpoint.method.clone(), url.clone());
+        let request = token.on(request.headers(self.endpoint.headers.clone()));
+        exchange::exchange(request, &self.limits).await
+    }
+
+    async fn all_pages(&self, token: &Token, mut stack: Stack<'_>) -> Result<Answer, Failure> {
+        let mut url = self.endpoint.url.clone();
+        loop {
+            let answer = self.page(token, &url).await?;
+            match stack.add(&url, &answer)? {
+                Some(next) => url = next,
+                None => return Ok(stack.whole(answer)),
             }
         }
     }

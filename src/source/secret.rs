@@ -1,6 +1,6 @@
 //! Credentials: where they stand, and keeping them out of captures, logs and messages.
 
-use crate::contract::Contract;
+use crate::contract::{Body, Contract, OpenStep};
 use regex_lite::Regex;
 use serde_json::Value;
 use std::sync::{Arc, LazyLock, RwLock};
@@ -74,11 +74,21 @@ impl Secrets {
             }
         }
         let keepalive = contract.ws.keepalive.iter().filter_map(|keepalive| keepalive.send.as_ref());
-        for message in contract.ws.subscribe.iter().chain(keepalive) {
+        let steps = contract.ws.open.iter().filter_map(|step| match step {
+            OpenStep::Send(text) => Some(text),
+            OpenStep::Expect { .. } => None,
+        });
+        for message in contract.ws.subscribe.iter().chain(keepalive).chain(steps) {
             secrets.add_words(message);
         }
-        if let Some(json) = contract.rest.login.as_ref().and_then(|login| login.json.as_ref()) {
-            secrets.add_strings(json);
+        let login = contract.rest.login.as_ref();
+        let refresh = login.and_then(|login| login.refresh.as_ref()).map(|refresh| &refresh.body);
+        for body in login.map(|login| &login.body).into_iter().chain(refresh) {
+            match body {
+                Body::Empty => {}
+                Body::Json(json) => secrets.add_strings(json),
+                Body::Form(pairs) => pairs.iter().for_each(|(_, value)| secrets.add(value)),
+            }
         }
         secrets
     }

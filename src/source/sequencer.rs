@@ -162,7 +162,9 @@ pub async fn run<W: CaptureSink>(
     };
     let (feeds, stream) = match settings.feeds {
         Feeds::Both => {
-            (Some(RestFeeds::new(&wiring, settings.features.as_deref())?), Some(Stream::new(&wiring)?))
+            let feeds = RestFeeds::new(&wiring, settings.features.as_deref())?;
+            let stream = Stream::new(&wiring, feeds.session())?;
+            (Some(feeds), Some(stream))
         }
         Feeds::Rest => (Some(RestFeeds::new(&wiring, settings.features.as_deref())?), None),
         Feeds::None => (None, None),

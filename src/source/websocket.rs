@@ -5,14 +5,17 @@
 //! `session` follows it until it ends.
 
 mod dial;
+mod dialogue;
 mod session;
 mod wire;
 
 use super::clock::{Random, duration};
+use super::rest::Session as Login;
 use super::sequencer::{SetupError, Wiring, stopped};
 use crate::model::Event;
 use dial::{DialError, Dialler};
 use session::{Ended, Session};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -26,8 +29,9 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(wiring: &Wiring) -> Result<Stream, SetupError> {
-        Ok(Stream { dialler: Dialler::new(wiring)?, wiring: wiring.clone() })
+    /// `login` gives the token that the contract may ask for.
+    pub(super) fn new(wiring: &Wiring, login: Arc<Login>) -> Result<Stream, SetupError> {
+        Ok(Stream { dialler: Dialler::new(wiring, login)?, wiring: wiring.clone() })
     }
 
     /// Follows the stream until told to stop.
@@ -40,8 +44,8 @@ impl Stream {
                 dialled = self.dialler.dial() => dialled,
             };
             match dialled {
-                Ok(socket) => {
-                    let session = Session::new(&self.wiring, socket, conn);
+                Ok(opened) => {
+                    let session = Session::new(&self.wiring, opened, conn);
                     conn += 1;
                     match session.follow(&mut stop).await {
                         Ok(Ended::Lost { heard }) => backoff.after_connection(heard),

@@ -3,6 +3,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests write the files they need")]
 
+mod access;
 mod backend;
 mod rest;
 mod runs;

@@ -3,7 +3,7 @@
 use crate::support::*;
 use bytes::Bytes;
 use cutover::capture::decode_checked;
-use cutover::contract::{Contract, Login, Pointer};
+use cutover::contract::{Body, Carried, Contract, Login, Pointer};
 use cutover::model::{Event, Payload, Span};
 use cutover::source::{LoginError, RunError};
 use http_body_util::Full;
@@ -195,16 +195,17 @@ fn with_login(mut contract: Contract) -> Contract {
     contract.rest.login = Some(Login {
         method: "POST".to_string(),
         path: "/login".to_string(),
-        json: Some(serde_json::json!({"user": "anna", "password": "hunter22"})),
+        body: Body::Json(serde_json::json!({"user": "anna", "password": "hunter22"})),
         token: Pointer(vec!["data".to_string(), "access".to_string()]),
-        header: "Authorization".to_string(),
-        format: "Bearer {}".to_string(),
+        carried: Carried::Header { name: "Authorization".to_string(), format: "Bearer {}".to_string() },
+        renew: None,
+        refresh: None,
     });
     contract
 }
 
 #[tokio::test]
-async fn a_token_that_ran_out_is_renewed() {
+async fn a_token_that_ran_out_is_renewed_and_is_no_news_of_the_feed() {
     let logins = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&logins);
     let rest = http(move |request: Request<Incoming>| {
@@ -216,19 +217,46 @@ async fn a_token_that_ran_out_is_renewed() {
             }
             match request.headers().get("authorization").map(|value| value.to_str().unwrap()) {
                 Some("Bearer token-1") => ok("\"welcome back\""),
-                // The server repeats the token, as servers do.
-                Some(_) => status(401, "text/token-0", ""),
+                Some(_) => status(401, "text/plain", ""),
                 None => panic!("a poll without a token"),
             }
         }
     })
     .await;
     let mut run = watch_contract(with_login(contract(rest, silent_websocket().await, &["x"])));
-    let refused = run.until("401", |event| matches!(event, Event::RestError { status: Some(401), .. })).await;
-    assert!(refused.contains(r#""detail":"text/***"}"#), "{refused}");
-    run.until("renewal", |event| json_of(event).as_deref() == Some("\"welcome back\"")).await;
+    let first =
+        run.until("an answer", |event| matches!(event, Event::Rest { .. } | Event::RestError { .. })).await;
+    assert!(first.contains("welcome back"), "{first}");
     run.finish().await.unwrap();
     assert_eq!(logins.load(Ordering::SeqCst), 2);
+    assert!(!run.text().contains("token-"));
+}
+
+#[tokio::test]
+async fn a_401_that_stays_is_a_failed_poll_and_no_storm_of_logins() {
+    let logins = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&logins);
+    let rest = http(move |request: Request<Incoming>| {
+        let logins = Arc::clone(&counted);
+        async move {
+            if request.uri().path() == "/login" {
+                let number = logins.fetch_add(1, Ordering::SeqCst);
+                return ok(format!("{{\"data\":{{\"access\":\"token-{number}\"}}}}"));
+            }
+            // The server repeats the token, as servers do.
+            let sent = request.headers()["authorization"].to_str().unwrap().replace("Bearer ", "text/");
+            status(401, &sent, "")
+        }
+    })
+    .await;
+    let mut run = watch_contract(with_login(contract(rest, silent_websocket().await, &["x"])));
+    for _ in 0..3 {
+        let refused =
+            run.until("401", |event| matches!(event, Event::RestError { status: Some(401), .. })).await;
+        assert!(refused.contains(r#""detail":"text/***"}"#), "{refused}");
+    }
+    run.finish().await.unwrap();
+    assert_eq!(logins.load(Ordering::SeqCst), 2, "one more than the first, and then none for a while");
     assert!(!run.text().contains("token-"));
 }
 

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use rustls::RootCertStore;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -255,4 +255,219 @@ async fn both_feeds_speak_tls_with_an_own_authority_and_a_client_certificate() {
     assert!(line.contains(r#""error":"connect""#) && line.contains("UnknownIssuer"), "{line}");
     run.finish().await.unwrap();
     assert!(run.seen().iter().all(|line| decode_checked(line).is_ok()));
+}
+
+/// Tokens that were given out, and until when each is good.
+#[derive(Default)]
+struct Tokens {
+    given: Vec<tokio::time::Instant>,
+    refused: usize,
+    logins: usize,
+}
+
+const GOOD_FOR: std::time::Duration = std::time::Duration::from_millis(1_000);
+
+impl Tokens {
+    fn issue(&mut self) -> String {
+        self.given.push(tokio::time::Instant::now());
+        format!(
+            r#"{{"access":"secret-access-{}","refresh":"secret-refresh","expires_in":1}}"#,
+            self.given.len()
+        )
+    }
+
+    fn is_good(&self, token: &str) -> bool {
+        let number = token.rsplit('-').next().and_then(|number| number.parse::<usize>().ok());
+        let given = number.and_then(|number| self.given.get(number.checked_sub(1)?));
+        given.is_some_and(|given| given.elapsed() < GOOD_FOR)
+    }
+}
+
+/// Logins, refreshes, and the balances that both feeds show.
+async fn guarded(
+    request: hyper::Request<hyper::body::Incoming>,
+    tokens: Arc<Mutex<Tokens>>,
+    cash: impl Fn() -> u64,
+) -> Response<Full<Bytes>> {
+    let path = request.uri().path().to_string();
+    let bearer = request.headers().get("authorization").map(|value| value.to_str().unwrap().to_string());
+    let body = http_body_util::BodyExt::collect(request.into_body()).await.unwrap().to_bytes();
+    let mut tokens = tokens.lock().unwrap();
+    match path.as_str() {
+        "/login" if body == "user=anna&password=secret-password" => {
+            tokens.logins += 1;
+            ok(tokens.issue())
+        }
+        "/refresh" if body == "refresh=secret-refresh" => ok(tokens.issue()),
+        "/balances" if bearer.as_deref().is_some_and(|b| tokens.is_good(b)) => {
+            ok(format!(r#"{{"accounts":[{{"id":1,"cash":"{}.50"}}]}}"#, cash()))
+        }
+        _ => {
+            tokens.refused += 1;
+            status(401, "application/json", "{}")
+        }
+    }
+}
+
+/// The whole command against feeds that ask who is there: TLS with an own authority and a client certificate, a
+/// login whose token ends again and again, a dialogue before the stream, a subscription, pings of the server's own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_goes_on_while_its_token_ends_and_ends_again() {
+    let pki = pki();
+    let tokens = Arc::new(Mutex::new(Tokens::default()));
+    let began = tokio::time::Instant::now();
+    let cash = move || began.elapsed().as_millis() as u64 / 500;
+    let acceptor = TlsAcceptor::from(Arc::new(pki.server.clone()));
+    let (rest_acceptor, rest_tokens) = (acceptor.clone(), tokens.clone());
+    let rest = accept(move |stream, _| {
+        let (acceptor, tokens) = (rest_acceptor.clone(), rest_tokens.clone());
+        async move {
+            let Ok(stream) = acceptor.accept(stream).await else { return };
+            let service = service_fn(move |request| {
+                let tokens = tokens.clone();
+                async move { Ok::<_, std::convert::Infallible>(guarded(request, tokens, cash).await) }
+            });
+            let builder = hyper::server::conn::http1::Builder::new();
+            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+        }
+    })
+    .await;
+    let ws_tokens = tokens.clone();
+    let ws = accept(move |stream, _| {
+        let (acceptor, tokens) = (acceptor.clone(), ws_tokens.clone());
+        async move {
+            let Ok(stream) = acceptor.accept(stream).await else { return };
+            let mut socket = accept_async(stream).await.unwrap();
+            socket.send(Message::text(r#"{"type":"auth_required"}"#)).await.unwrap();
+            let Some(Ok(Message::Text(said))) = socket.next().await else { return };
+            let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+            if !tokens.lock().unwrap().is_good(said["access_token"].as_str().unwrap()) {
+                return;
+            }
+            socket.send(Message::text(r#"{"type":"auth_ok"}"#)).await.unwrap();
+            let Some(Ok(Message::Text(said))) = socket.next().await else { return };
+            assert_eq!(said.as_str(), r#"{"subscribe":"balances"}"#);
+            let mut told = None;
+            let mut tick = tokio::time::interval(std::time::Duration::from_millis(20));
+            loop {
+                tokio::select! {
+                    _ = tick.tick() => {
+                        let now = cash();
+                        if told.replace(now) != Some(now) {
+                            let text = format!(r#"{{"type":"balances","data":[{{"id":1,"cash":{now}.5}}]}}"#);
+                            if socket.send(Message::text(text)).await.is_err() {
+                                return;
+                            }
+                        }
+                    }
+                    message = socket.next() => match message {
+                        Some(Ok(Message::Text(_))) => {
+                            let _ = socket.send(Message::text(r#"{"type":"pong"}"#)).await;
+                        }
+                        Some(Ok(_)) => {}
+                        _ => return,
+                    },
+                }
+            }
+        }
+    })
+    .await;
+    let folder = pki.folder.path();
+    let contract = format!(
+        r#"version = 1
+[rest]
+base_url = "https://localhost:{}"
+ca = "{folder}/ca"
+client_cert = "{folder}/client"
+client_key = "{folder}/key"
+[rest.login]
+path = "/login"
+form = {{ user = "anna", password = "${{PASSWORD}}" }}
+refresh = {{ path = "/refresh", form = {{ refresh = "{{refresh}}" }} }}
+[ws]
+url = "wss://localhost:{}/ws"
+type = "/type"
+ca = "{folder}/ca"
+client_cert = "{folder}/client"
+client_key = "{folder}/key"
+open = [
+  {{ expect = {{ "/type" = "auth_required" }} }},
+  {{ send = '{{"type":"auth","access_token":"{{token}}"}}' }},
+  {{ expect = {{ "/type" = "auth_ok" }}, timeout = "5s" }},
+]
+subscribe = ['{{"subscribe":"balances"}}']
+keepalive = {{ every = "500ms", send = '{{"type":"ping"}}', timeout = "20s" }}
+keepalive_types = ["pong"]
+[market]
+calendar = "24/7"
+[timing]
+settle = "1500ms"
+[[feature]]
+name = "balances"
+align = "arrival"
+interval = "500ms"
+cadence = "on-change"
+key = ["id"]
+rest = {{ path = "/balances", poll = "250ms", records = "/accounts" }}
+ws = {{ type = "balances", records = "/data" }}
+[feature.fields]
+id = {{ type = "integer" }}
+cash = {{ type = "decimal" }}
+"#,
+        rest.port(),
+        ws.port(),
+        folder = folder.display(),
+    );
+    std::fs::write(folder.join("cutover.toml"), contract).unwrap();
+    let at = folder.to_path_buf();
+    let output = tokio::task::spawn_blocking(move || {
+        std::process::Command::new(env!("CARGO_BIN_EXE_cutover"))
+            .args(["watch", "--contract", "cutover.toml", "--for", "5s", "--format", "json", "-vv"])
+            .current_dir(at)
+            .env("PASSWORD", "secret-password")
+            .env_remove("RUST_LOG")
+            .output()
+            .unwrap()
+    });
+    let output = tokio::time::timeout(2 * PATIENCE, output).await.expect("the run ends").unwrap();
+    let (out, log) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{log}"));
+    let feature = &report["features"][0];
+    {
+        let tokens = tokens.lock().unwrap();
+        assert!(tokens.given.len() >= 3 && tokens.logins == 1, "{} of {}", tokens.logins, tokens.given.len());
+    }
+    let check = |name: &str| {
+        let checks = feature["checks"].as_array().unwrap();
+        checks.iter().find(|check| check["check"] == name).unwrap()["verdict"].clone()
+    };
+    assert_eq!(
+        (check("values-match"), check("messages-seen"), check("no-drops")),
+        ("PASS".into(), "PASS".into(), "PASS".into()),
+        "{out}\n{log}"
+    );
+    assert_eq!(report["connection"]["opens"], 1, "a socket is asked once");
+    assert!(report["connection"]["keepalive_frames"].as_u64().unwrap() > 0);
+    // Nothing that was given in confidence is told to anybody.
+    let mut told = out + &log;
+    for entry in walk(folder) {
+        let bytes = std::fs::read(&entry).unwrap();
+        let plain = zstd::stream::decode_all(&bytes[..]).unwrap_or(bytes);
+        told.push_str(&String::from_utf8_lossy(&plain));
+    }
+    assert!(told.contains("ws_open"), "the capture is among what was looked at");
+    assert!(
+        !told.contains("secret-"),
+        "{}",
+        told.lines().filter(|line| line.contains("secret-")).collect::<Vec<_>>().join("\n")
+    );
+}
+
+/// All files below a folder.
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() { files.extend(walk(&entry)) } else { files.push(entry) }
+    }
+    files
 }

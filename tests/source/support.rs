@@ -43,6 +43,7 @@ pub fn feature(name: &str) -> Feature {
         time_tolerance: Span::from_secs(1),
         max_delay: Span::from_secs(2),
         revise_for: Span::ZERO,
+        settle: Span::from_secs(2),
         zone: chrono_tz::UTC,
         rest: RestFeed {
             path: format!("/{name}"),
@@ -52,6 +53,8 @@ pub fn feature(name: &str) -> Feature {
             method: "GET".to_string(),
             query: Vec::new(),
             headers: Vec::new(),
+            latest_within: None,
+            pages: None,
             only: Vec::new(),
         },
         ws,
@@ -73,6 +76,7 @@ pub fn contract(rest: SocketAddr, ws: SocketAddr, features: &[&str]) -> Contract
             tls: Tls::default(),
             max_body: 64 * 1024,
             max_in_flight: 8,
+            most_per_minute: None,
         },
         ws: WsSettings {
             url: format!("ws://{ws}/ws"),
@@ -80,6 +84,8 @@ pub fn contract(rest: SocketAddr, ws: SocketAddr, features: &[&str]) -> Contract
             ignored: Vec::new(),
             keepalive_types: Vec::new(),
             headers: Vec::new(),
+            protocols: Vec::new(),
+            open: Vec::new(),
             subscribe: Vec::new(),
             keepalive: None,
             max_message: 64 * 1024,

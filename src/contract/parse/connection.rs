@@ -2,9 +2,10 @@
 //!
 //! An unset `${NAME}` is tolerated here by commands that do not connect, except in what routes frames.
 
-use super::reader::{Table, Text};
+use super::login::login;
+use super::reader::{At, Table, Text};
 use super::text::{is_header_name, is_header_value, pointer_fault, url_fault};
-use crate::contract::{Keepalive, Login, Pointer, RestSettings, Sign, Tls, WsSettings};
+use crate::contract::{Keepalive, OpenStep, Pointer, RestSettings, Sign, Tls, WsSettings};
 use crate::model::Span;
 
 /// Above any JSON that is polled every few seconds, below what hurts.
@@ -12,6 +13,8 @@ const MAX_BODY: u64 = 16 << 20;
 const MAX_MESSAGE: u64 = 4 << 20;
 const MAX_IN_FLIGHT: usize = 8;
 const TIMEOUT: Span = Span::from_secs(5);
+/// A server that asks who is there does so at once.
+const STEP_TIMEOUT: Span = Span::from_secs(10);
 const RECONNECT_FIRST: Span = Span::from_secs(1);
 const RECONNECT_MOST: Span = Span::from_secs(30);
 
@@ -30,6 +33,7 @@ pub fn rest(root: &Table<'_, '_>) -> Option<RestSettings> {
         timeout: table.duration("timeout").map_or(TIMEOUT, |span| span.value),
         headers: headers(&table),
         login: login(&table),
+        most_per_minute: table.count("most_per_minute").map(|count| count.value),
         tls: tls(&table, plain, "https://"),
         max_body: table.bytes("max_body").map_or(MAX_BODY, |bytes| bytes.value),
         max_in_flight: table.count("max_in_flight").map_or(MAX_IN_FLIGHT, |count| count.value as usize),
@@ -49,6 +53,8 @@ pub fn ws(root: &Table<'_, '_>) -> Option<WsSettings> {
         ignored: ignored(&table),
         keepalive_types: texts(&table, "keepalive_types", true),
         headers: headers(&table),
+        protocols: protocols(&table),
+        open: open_steps(&table),
         subscribe: texts(&table, "subscribe", false),
         keepalive: keepalive(&table),
         max_message: table.bytes("max_message").map_or(MAX_MESSAGE, |bytes| bytes.value),
@@ -90,6 +96,70 @@ fn message_type(table: &Table<'_, '_>) -> Pointer {
         Some(text) => pointer_or_report(table, &text),
         None => table.lacking("type", "\"/type\"").unwrap_or_default(),
     }
+}
+
+fn protocols(table: &Table<'_, '_>) -> Vec<String> {
+    let list = table.names("protocols").map(|list| list.value).unwrap_or_default();
+    for text in list.iter().filter(|text| text.known && !is_header_name(&text.value)) {
+        table.error(text.at.clone(), &format!("`{}` is no subprotocol's name", text.raw));
+    }
+    list.into_iter().map(|text| text.value).collect()
+}
+
+/// `open = [ { expect = { "/type" = "auth_required" } }, { send = "…" } ]`
+fn open_steps(table: &Table<'_, '_>) -> Vec<OpenStep> {
+    let steps = table.tables("open");
+    steps.into_iter().filter_map(|step| open_step(&step.tolerating_unset())).collect()
+}
+
+fn open_step(table: &Table<'_, '_>) -> Option<OpenStep> {
+    let send = table.filled_text("send");
+    let timeout = table.duration("timeout").map_or(STEP_TIMEOUT, |span| span.value);
+    let expect = table.table("expect");
+    let step = match (send, expect) {
+        (Some(text), None) => {
+            table.ineffective("timeout", "nothing is waited for when something is sent");
+            Some(OpenStep::Send(text.value))
+        }
+        (None, Some(expect)) => says(&expect).map(|says| OpenStep::Expect { says, timeout }),
+        (Some(_), Some(_)) => {
+            table.error_at_head("a step sends or it expects; write two steps");
+            None
+        }
+        (None, None) => {
+            table.error_at_head("a step needs `send = \"…\"` or `expect = { \"/type\" = \"auth_ok\" }`");
+            None
+        }
+    };
+    table.finish();
+    step
+}
+
+/// What an expected message says, and where.
+fn says(table: &Table<'_, '_>) -> Option<Vec<(Pointer, String)>> {
+    let members = table.members();
+    if members.is_empty() {
+        table.error_at_head(
+            "`expect` is empty; give a place and what stands there, as in { \"/type\" = \"auth_ok\" }",
+        );
+        return None;
+    }
+    let one = |(name, value): (At<&str>, _)| {
+        if let Some(fault) = pointer_fault(name.value) {
+            table.error(name.at, &format!("`{}`: {fault}", name.value));
+            return None;
+        }
+        let said = match table.json(name.value, value)? {
+            serde_json::Value::String(text) => text,
+            value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => value.to_string(),
+            _ => {
+                table.error(name.at, &format!("what `{}` says is a text, a number or a boolean", name.value));
+                return None;
+            }
+        };
+        Some((Pointer::parse(name.value).unwrap_or_default(), said))
+    };
+    members.into_iter().map(one).collect()
 }
 
 /// `ignore_types` and `ignore_has`.
@@ -168,43 +238,6 @@ fn tls(table: &Table<'_, '_>, plain: bool, secure: &str) -> Tls {
         }
     }
     tls
-}
-
-fn login(table: &Table<'_, '_>) -> Option<Login> {
-    let inner = table.table("login")?;
-    let method = method(&inner, "POST");
-    let path = path(&inner);
-    let json = inner.raw("json").and_then(|value| inner.json("json", value));
-    let token = match inner.strict_text("token") {
-        Some(text) => pointer_or_report(&inner, &text),
-        None => Pointer(vec!["access".into()]),
-    };
-    let header = inner.filled_text("header");
-    if let Some(text) = &header
-        && text.known
-        && !is_header_name(&text.value)
-    {
-        inner.error(text.at.clone(), "`header` is no header name; use letters, digits and `-`");
-    }
-    let format = inner.text("format");
-    if let Some(text) = &format
-        && text.known
-        && (!text.value.contains("{}") || !is_header_value(&text.value))
-    {
-        inner.error(text.at.clone(), "`format` must show by `{}` where the token goes, as in \"Bearer {}\"");
-    }
-    if method == "GET" {
-        inner.ineffective("json", "a GET request has no body");
-    }
-    inner.finish();
-    Some(Login {
-        method,
-        path,
-        json,
-        token,
-        header: header.map_or("Authorization".into(), |text| text.value),
-        format: format.map_or("Bearer {}".into(), |text| text.value),
-    })
 }
 
 /// The request's method; only those that read, or that log in.

@@ -12,19 +12,22 @@ use super::{default_time_tolerance, limits, market, rows};
 use crate::calendar::CalendarRule;
 use crate::contract::expression::Invariant;
 use crate::contract::{
-    Align, Cadence, Feature, Field, FieldType, Limits, Only, RestFeed, Sign, Source, WsFeed, spelling,
+    Align, Cadence, Feature, Field, FieldType, Limits, Only, Pages, RestFeed, Sign, Source, WsFeed, spelling,
 };
 use crate::model::Span;
 use std::sync::Arc;
 use toml::de::DeValue;
 
 const MAX_DELAY: Span = Span::from_secs(2);
+/// Of one poll: with more, polling is not how this feature is shown.
+const MOST_PAGES: u64 = 20;
 
 /// What holds where a feature says nothing.
 pub struct Defaults {
     pub calendar: Arc<CalendarRule>,
     pub time_tolerance: Option<Span>,
     pub limits: Limits,
+    pub settle: Span,
 }
 
 /// All features, or `None` when any is wrong.
@@ -92,6 +95,7 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
         in_rows: false,
         key: key.as_ref().map(names_of).unwrap_or_default(),
         time: time.as_ref().map(|time| time.value.clone()),
+        rest_untimed: rest_feed.as_ref().is_some_and(|rest| rest.latest_within.is_some()),
         params: rest_feed.iter().flat_map(|rest| &rest.each).map(|(name, _)| name.clone()).collect(),
         records_rest: rest_feed.as_ref().map(|rest| rest.records.clone()).unwrap_or_default(),
         records_ws: ws_feed.as_ref().map(|ws| ws.records.clone()).unwrap_or_default(),
@@ -109,6 +113,9 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
         (Some(fields), None | Some(Some(_))) => invariants(table, fields, row_fields),
         _ => table.names("invariants").map(|_| Vec::new()).unwrap_or_default(),
     };
+    if let (Some(rest), true) = (&rest, context.rest_untimed && context.align != Align::Bucket) {
+        rest.ineffective("shows", "only a bucket (align = \"bucket\") is closed");
+    }
     if let Some(fields) = &fields {
         check_roles(table, &context, key.as_ref(), time.as_ref(), align, fields);
         check_zone(table, fields, row_fields);
@@ -150,6 +157,7 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
         time_tolerance: windows.time_tolerance,
         max_delay: windows.max_delay,
         revise_for: windows.revise_for,
+        settle: windows.settle,
         zone: feature_zone.unwrap_or(chrono_tz::UTC),
         rest: rest_feed?,
         ws: ws_feed?,
@@ -215,6 +223,7 @@ fn names_of(list: &At<Vec<Text>>) -> Vec<String> {
 }
 
 struct Windows {
+    settle: Span,
     time_tolerance: Span,
     max_delay: Span,
     revise_for: Span,
@@ -249,7 +258,9 @@ fn windows(
     }
     // The file's own default is for all features, so it is cut to each one's interval rather than refused.
     let shared = defaults.time_tolerance.map(|span| span.min(interval.half()));
+    let settle = table.duration("settle").map_or(defaults.settle, |span| span.value);
     Windows {
+        settle,
         time_tolerance: own_tolerance
             .map(|span| span.value)
             .or(shared)
@@ -273,6 +284,8 @@ fn rest_feed(table: &Table<'_, '_>) -> Option<RestFeed> {
         method: method(table, "GET"),
         query: query(table),
         headers: headers(table),
+        latest_within: latest_within(table),
+        pages: pages(table),
         only: Vec::new(),
     };
     // Read once the fields are known.
@@ -348,6 +361,30 @@ fn each(table: &Table<'_, '_>) -> Vec<(String, Vec<serde_json::Value>)> {
         each.push((name.value.to_string(), values));
     }
     each
+}
+
+/// `shows = "latest-closed", within = "61s"`
+fn latest_within(table: &Table<'_, '_>) -> Option<Span> {
+    let shows = choice(table, "shows", &[("all", false), ("latest-closed", true)]).unwrap_or(false);
+    let within = table.duration("within").map(|span| span.value);
+    if !shows {
+        table.ineffective("within", "only with shows = \"latest-closed\" can a bar be late");
+        return None;
+    }
+    within.or_else(|| table.lacking("within", "\"61s\""))
+}
+
+/// `pages = { next = "/next", most = 20 }`
+fn pages(table: &Table<'_, '_>) -> Option<Pages> {
+    let inner = table.table("pages")?;
+    let next = match inner.text("next") {
+        Some(text) => place_or_report(&inner, &text),
+        None => inner.lacking("next", "\"/next\"").unwrap_or_default(),
+    };
+    let param = inner.filled_text("param").map(|text| text.value);
+    let most = inner.count("most").map_or(MOST_PAGES, |count| count.value);
+    inner.finish();
+    Some(Pages { next, param, most })
 }
 
 /// Values may be credentials, so they are never quoted in an error.

@@ -23,6 +23,8 @@ pub struct Context {
     pub in_rows: bool,
     pub key: Vec<String>,
     pub time: Option<String>,
+    /// REST shows bars without their time.
+    pub rest_untimed: bool,
     /// The request's parameters.
     pub params: Vec<String>,
     /// Where the records stand, per side.
@@ -366,7 +368,8 @@ fn check_role(table: &Table<'_, '_>, name: &At<&str>, context: &Context, sources
         "optional",
         &format!("`{}` is `{role}`, without which nothing can be aligned", name.value),
     );
-    if sources.iter().any(|source| **source == Some(Source::Absent)) {
+    let untimed = is_time && !is_key && context.rest_untimed && *sources[0] == Some(Source::Absent);
+    if !untimed && sources.iter().any(|source| **source == Some(Source::Absent)) {
         let message =
             format!("`{}` is `{role}` and must come from both sides; `false` takes one away", name.value);
         table.error(name.at.clone(), &message);

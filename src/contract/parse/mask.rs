@@ -1,7 +1,7 @@
 //! Which parts of a contract are credentials, and the text without them.
 //!
 //! Owns the law that a capture and an error message carry none: literal values of `headers`, `query` and
-//! `login.json`, user names and passwords in URLs, the query of the WebSocket's URL, and what is called a
+//! of a login's body, user names and passwords in URLs, the query of the WebSocket's URL, and what is called a
 //! token, a key or a password in a path's query or in a message, and the values of request parameters that
 //! `redact` names. `${NAME}` is no secret and stays; in a `query` so does a request parameter `{name}`.
 
@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 const BLOT: &str = "***";
 
 /// Tables whose values are credentials, wherever they stand under `rest` and `ws`.
-const SECRET_TABLES: [&str; 3] = ["headers", "query", "json"];
+const SECRET_TABLES: [&str; 4] = ["headers", "query", "json", "form"];
 
 /// The text with each literal credential replaced in place, else byte for byte.
 pub fn recorded_text(text: &str, document: &DeTable<'_>) -> String {
@@ -67,7 +67,7 @@ const KNOWN_AT_TOP: [&str; 12] = [
 ];
 
 /// Keys of the connections whose values are no credentials; `login` has its own.
-const HARMLESS: [&str; 31] = [
+const HARMLESS: [&str; 37] = [
     "base_url",
     "timeout",
     "ca",
@@ -75,6 +75,9 @@ const HARMLESS: [&str; 31] = [
     "client_key",
     "max_body",
     "max_in_flight",
+    "most_per_minute",
+    "protocols",
+    "open",
     "url",
     "type",
     "ignore_types",
@@ -95,12 +98,16 @@ const HARMLESS: [&str; 31] = [
     "absent",
     "each",
     "method",
+    "shows",
+    "within",
+    "pages",
     "login",
     "only",
     "first",
     "most",
 ];
-const HARMLESS_IN_LOGIN: [&str; 5] = ["method", "path", "token", "header", "format"];
+const HARMLESS_IN_LOGIN: [&str; 10] =
+    ["method", "path", "token", "header", "format", "cookie", "cookies", "param", "renew", "from"];
 
 fn each_unknown(document: &DeTable<'_>, visit: Visit<'_>) {
     for (key, value) in document.iter() {
@@ -124,7 +131,7 @@ fn unknown_under(value: &Spanned<DeValue<'_>>, harmless: &[&str], visit: Visit<'
         match key.get_ref().as_ref() {
             // Their values are blotted by their own rule, which leaves references to be seen.
             name if SECRET_TABLES.contains(&name) => {}
-            "login" => unknown_under(value, &HARMLESS_IN_LOGIN, visit),
+            "login" | "refresh" => unknown_under(value, &HARMLESS_IN_LOGIN, visit),
             name if harmless.contains(&name) => {}
             _ => each_leaf(value, false, visit),
         }
@@ -216,7 +223,7 @@ fn secrets_under(value: &Spanned<DeValue<'_>>, visit: Visit<'_>) {
     for (key, value) in table.iter() {
         match key.get_ref().as_ref() {
             name if SECRET_TABLES.contains(&name) => each_leaf(value, name == "query", visit),
-            "login" => secrets_under(value, visit),
+            "login" | "refresh" => secrets_under(value, visit),
             _ => {}
         }
     }
@@ -244,7 +251,11 @@ fn each_mixed(document: &DeTable<'_>, visit: &mut dyn FnMut(Range<usize>, String
         match key.get_ref().as_ref() {
             "rest" => {
                 mixed(member(value, "base_url"), masked_url);
-                mixed(member(value, "login").and_then(|login| member(login, "path")), masked_path);
+                let login = member(value, "login");
+                let refresh = login.and_then(|login| member(login, "refresh"));
+                for request in [login, refresh].into_iter().flatten() {
+                    mixed(member(request, "path"), masked_path);
+                }
             }
             "ws" => {
                 mixed(member(value, "url"), masked_url);
@@ -254,6 +265,9 @@ fn each_mixed(document: &DeTable<'_>, visit: &mut dyn FnMut(Range<usize>, String
                 );
                 for message in member(value, "subscribe").map(items).unwrap_or_default() {
                     mixed(Some(message), masked_message);
+                }
+                for step in member(value, "open").map(items).unwrap_or_default() {
+                    mixed(member(step, "send"), masked_message);
                 }
             }
             "feature" => {

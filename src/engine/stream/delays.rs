@@ -21,6 +21,7 @@ impl Stream {
     pub(super) fn tells_delay(&self, event: Timestamp) -> bool {
         match &self.align {
             AlignState::Bucket(state) => state.sends_once(event) && !state.is_missing(event),
+            AlignState::Latest(_) => false,
             _ => true,
         }
     }

@@ -3,7 +3,7 @@
 use crate::model::Payload;
 use crate::source::body::payload;
 use crate::source::redact::Redactor;
-use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
 use reqwest::{RequestBuilder, Response};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -21,6 +21,8 @@ pub(super) struct Limits {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
+    /// The cookies that it sets, each `name=value`.
+    pub(super) cookies: Vec<String>,
     /// When its last byte was there.
     pub(super) arrived: Instant,
 }
@@ -33,10 +35,10 @@ impl Answer {
 
 /// A request without a usable answer, in the words of SPEC §4.
 #[derive(Debug, Clone)]
-pub(super) struct Failure {
-    pub(super) error: &'static str,
-    pub(super) status: Option<u16>,
-    pub(super) detail: String,
+pub(in crate::source) struct Failure {
+    pub(in crate::source) error: &'static str,
+    pub(in crate::source) status: Option<u16>,
+    pub(in crate::source) detail: String,
 }
 
 pub(super) async fn exchange(request: RequestBuilder, limits: &Limits) -> Result<Answer, Failure> {
@@ -51,11 +53,19 @@ pub(super) async fn exchange(request: RequestBuilder, limits: &Limits) -> Result
     if !(response.status().is_success() || status == 304) {
         return Err(refused(&response));
     }
+    let cookies = cookies(&response);
     let body = match timeout_at(deadline, read_body(&mut response, limits)).await {
         Err(_) => return Err(timed_out(Some(status), limits)),
         Ok(read) => read?,
     };
-    Ok(Answer { status, body, arrived: Instant::now() })
+    Ok(Answer { status, body, cookies, arrived: Instant::now() })
+}
+
+/// Without their attributes: they are sent back to the same host, for as long as the login holds.
+fn cookies(response: &Response) -> Vec<String> {
+    let all = response.headers().get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = all.map(|cookie| cookie.split(';').next().unwrap_or_default().trim());
+    pairs.filter(|pair| pair.contains('=') && !pair.ends_with('=')).map(str::to_string).collect()
 }
 
 async fn read_body(response: &mut Response, limits: &Limits) -> Result<Vec<u8>, Failure> {

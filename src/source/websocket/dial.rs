@@ -3,9 +3,10 @@
 //! An own dial, because it must take the same route as the REST client (proxy, roots), tell which
 //! step failed, and name nothing secret while doing so.
 
+use super::dialogue;
 use super::wire::{Transport, Wire};
 use crate::contract::WsSettings;
-use crate::source::rest::USER_AGENT;
+use crate::source::rest::{Session as Login, Token, USER_AGENT, percent_encoded};
 use crate::source::sequencer::{SetupError, Wiring};
 use crate::source::tls::client_config;
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -19,14 +20,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
-use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::header::{
-    AUTHORIZATION, CONTENT_TYPE, LOCATION, USER_AGENT as AGENT,
+    AUTHORIZATION, CONTENT_TYPE, COOKIE, LOCATION, SEC_WEBSOCKET_PROTOCOL, USER_AGENT as AGENT,
 };
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Response};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use url::{Host, Url};
 
@@ -53,6 +54,14 @@ const MOST_SHOWN: usize = 120;
 
 pub(super) type Socket = WebSocketStream<Wire>;
 
+/// A connection that counts as open.
+pub(super) struct Opened {
+    pub(super) socket: Socket,
+    /// What came during the dialogue and was no part of it.
+    pub(super) early: Vec<Message>,
+    pub(super) token: Token,
+}
+
 /// Why there is no connection: `kind` is the capture's word for the step that failed.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct DialError {
@@ -62,7 +71,7 @@ pub(super) struct DialError {
 }
 
 impl DialError {
-    fn new(kind: &'static str, detail: impl ToString) -> DialError {
+    pub(super) fn new(kind: &'static str, detail: impl ToString) -> DialError {
         DialError { kind, status: None, detail: detail.to_string() }
     }
 }
@@ -72,14 +81,22 @@ pub(super) struct Dialler {
     port: u16,
     proxy: Option<Url>,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    request: Request,
+    /// With `{token}` where the contract has it.
+    url: String,
+    settings: WsSettings,
+    login: Arc<Login>,
+    /// Whether the REST side's cookies belong to this host as well.
+    shares_cookies: bool,
     config: WebSocketConfig,
 }
 
 impl Dialler {
-    pub(super) fn new(wiring: &Wiring) -> Result<Dialler, SetupError> {
+    pub(super) fn new(wiring: &Wiring, login: Arc<Login>) -> Result<Dialler, SetupError> {
         let ws = &wiring.contract.ws;
         let url = parse_url(&ws.url)?;
+        // Whatever the token is: the rest must be right before anything is dialled.
+        request(&url, &ws.headers, &ws.protocols)?;
+        let rest = Url::parse(&wiring.contract.rest.base_url).ok();
         let host = match url.host() {
             Some(Host::Domain(name)) => name.to_string(),
             Some(Host::Ipv4(address)) => address.to_string(),
@@ -91,14 +108,33 @@ impl Dialler {
         Ok(Dialler {
             port: url.port_or_known_default().unwrap_or(if is_tls { 443 } else { 80 }),
             proxy: wiring.proxies.for_url(&url).cloned(),
-            request: request(&url, &ws.headers)?,
+            shares_cookies: rest.is_some_and(|rest| rest.host_str() == url.host_str()),
+            url: ws.url.clone(),
+            settings: ws.clone(),
+            login,
             config: limits(ws),
             host,
             tls,
         })
     }
 
-    pub(super) async fn dial(&self) -> Result<Socket, DialError> {
+    /// Opens a connection and has the dialogue that the server wants first.
+    pub(super) async fn dial(&self) -> Result<Opened, DialError> {
+        let token = self.login.token().await.map_err(|failure| DialError {
+            kind: "handshake",
+            status: failure.status,
+            detail: format!("no token: {}", failure.detail),
+        })?;
+        let dialled = self.connect(&token).await;
+        if dialled.as_ref().is_err_and(|error| error.status == Some(401)) {
+            self.login.renew(token.generation).await;
+        }
+        let mut socket = dialled?;
+        let early = dialogue::hold(&mut socket, &self.settings.open, &token).await?;
+        Ok(Opened { socket, early, token })
+    }
+
+    async fn connect(&self, token: &Token) -> Result<Socket, DialError> {
         let stream = match timeout(CONNECT_TIMEOUT, self.reach()).await {
             Ok(reached) => reached?,
             Err(_) => return Err(DialError::new("connect", format!("not within {CONNECT_TIMEOUT:?}"))),
@@ -114,7 +150,7 @@ impl Dialler {
                 }
             }
         };
-        self.upgrade(Wire::new(transport)).await
+        self.upgrade(Wire::new(transport), self.request(token)?).await
     }
 
     /// A TCP stream to the server, through the proxy if there is one.
@@ -152,14 +188,20 @@ impl Dialler {
         }
     }
 
-    async fn upgrade(&self, wire: Wire) -> Result<Socket, DialError> {
-        let mut request = self.request.clone();
-        // A fresh key for each connection; the crate makes one where a request is made from a URI.
-        if let Ok(fresh) = self.request.uri().clone().into_client_request()
-            && let Some(key) = fresh.headers().get("sec-websocket-key")
-        {
-            request.headers_mut().insert("sec-websocket-key", key.clone());
+    /// The upgrade's request with the present token; the crate makes a fresh key for each.
+    fn request(&self, token: &Token) -> Result<Request, DialError> {
+        let failed = |error: SetupError| DialError::new("handshake", error);
+        let url = parse_url(&token.fill(&self.url, percent_encoded)).map_err(failed)?;
+        let fill = |(name, value): &(String, String)| (name.clone(), token.fill(value, str::to_string));
+        let headers: Vec<(String, String)> = self.settings.headers.iter().map(fill).collect();
+        let mut request = request(&url, &headers, &self.settings.protocols).map_err(failed)?;
+        if let Some(cookie) = token.cookie().filter(|_| self.shares_cookies) {
+            request.headers_mut().entry(COOKIE).or_insert_with(|| cookie.clone());
         }
+        Ok(request)
+    }
+
+    async fn upgrade(&self, wire: Wire, request: Request) -> Result<Socket, DialError> {
         let shaken = timeout(HANDSHAKE_TIMEOUT, client_async_with_config(request, wire, Some(self.config)));
         match shaken.await {
             Err(_) => Err(DialError::new("handshake", format!("no answer within {HANDSHAKE_TIMEOUT:?}"))),
@@ -226,7 +268,7 @@ fn connector(ws: &WsSettings, host: &str) -> Result<(TlsConnector, ServerName<'s
 }
 
 /// The upgrade request: the URL without user and fragment, the contract's headers as they stand.
-fn request(url: &Url, headers: &[(String, String)]) -> Result<Request, SetupError> {
+fn request(url: &Url, headers: &[(String, String)], protocols: &[String]) -> Result<Request, SetupError> {
     let mut plain = url.clone();
     let _ = plain.set_username("");
     let _ = plain.set_password(None);
@@ -237,6 +279,11 @@ fn request(url: &Url, headers: &[(String, String)]) -> Result<Request, SetupErro
     if let Some(credentials) = credentials(url) {
         let value = HeaderValue::from_str(&format!("Basic {credentials}"));
         map.insert(AUTHORIZATION, value.map_err(|error| bad_url(&error.to_string()))?);
+    }
+    if let Ok(offer) = HeaderValue::from_str(&protocols.join(", "))
+        && !protocols.is_empty()
+    {
+        map.insert(SEC_WEBSOCKET_PROTOCOL, offer);
     }
     for (name, value) in headers {
         let failed = |reason: &str| SetupError::Header {
@@ -323,7 +370,9 @@ mod tests {
     #[test]
     fn credentials_of_a_url_become_a_header_and_leave_the_request() {
         let url = parse_url("wss://us%40er:p%3Ass@h/ws/?token=t#f").unwrap();
-        let request = request(&url, &[("Origin".to_string(), "https://o".to_string())]).unwrap();
+        let request =
+            request(&url, &[("Origin".to_string(), "https://o".to_string())], &["v1".into(), "v2".into()])
+                .unwrap();
         assert_eq!(request.uri().to_string(), "wss://h/ws/?token=t");
         assert_eq!(
             request.headers()["authorization"],
@@ -331,6 +380,7 @@ mod tests {
         );
         assert_eq!(request.headers()["origin"], "https://o");
         assert_eq!(request.headers()["host"], "h");
+        assert_eq!(request.headers()["sec-websocket-protocol"], "v1, v2");
         assert!(parse_url("http://h").unwrap_err().to_string().contains("must be ws or wss"));
     }
 }

@@ -6,7 +6,7 @@
 //! `stalled`.
 
 use super::Pulse;
-use super::dial::Socket;
+use super::dial::{Opened, Socket};
 use crate::model::{ClosedBy, Event, Payload};
 use crate::source::body::{payload, text_payload};
 use crate::source::queue::{Arrival, BATCH_BYTES, BATCH_EVENTS, QueueClosed};
@@ -60,6 +60,9 @@ pub(super) struct Session<'w> {
     batch: Vec<Arrival>,
     batch_bytes: usize,
     heard: bool,
+    /// What came before the connection counted as open.
+    early: Vec<Message>,
+    subscribe: Vec<String>,
     /// Since when silence counts, besides the socket's last read: we may have been held up ourselves.
     listening_since: Instant,
     /// The ping under way.
@@ -68,9 +71,15 @@ pub(super) struct Session<'w> {
 }
 
 impl<'w> Session<'w> {
-    pub(super) fn new(wiring: &'w Wiring, socket: Socket, conn: u32) -> Session<'w> {
+    pub(super) fn new(wiring: &'w Wiring, opened: Opened, conn: u32) -> Session<'w> {
+        let Opened { socket, early, token } = opened;
+        let fill = |text: &String| token.fill(text, str::to_string);
+        let mut pulse = Pulse::of(wiring);
+        pulse.send = pulse.send.as_ref().map(fill);
         Session {
-            pulse: Pulse::of(wiring),
+            pulse,
+            early,
+            subscribe: wiring.contract.ws.subscribe.iter().map(fill).collect(),
             wiring,
             socket,
             conn,
@@ -85,8 +94,14 @@ impl<'w> Session<'w> {
 
     pub(super) async fn follow(mut self, stop: &mut watch::Receiver<bool>) -> Result<Ended, QueueClosed> {
         self.wiring.queue.put(Event::WsOpen { conn: self.conn }).await?;
-        for text in &self.wiring.contract.ws.subscribe {
-            if let ControlFlow::Break(loss) = self.send(Message::text(text.as_str())).await {
+        for message in std::mem::take(&mut self.early) {
+            if let ControlFlow::Break(loss) = self.take(Some(Ok(message))) {
+                return self.lose(loss).await;
+            }
+        }
+        self.hand_over().await?;
+        for text in std::mem::take(&mut self.subscribe) {
+            if let ControlFlow::Break(loss) = self.send(Message::text(text)).await {
                 return self.lose(loss).await;
             }
         }

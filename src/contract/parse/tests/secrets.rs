@@ -1,7 +1,7 @@
 //! What `${NAME}` becomes, and that no credential is shown or recorded.
 
 use super::*;
-use crate::contract::Pointer;
+use crate::contract::{Body, Carried, Pointer};
 
 #[test]
 fn credentials_are_filled_in_and_never_shown() {
@@ -130,10 +130,15 @@ login = { path = "/login", json = { user = "s3cr3t", nested = { pin = 1234567, l
     assert_eq!(contract.rest.headers[0].1, "Bearer s3cr3t-from-environment");
     let login = contract.rest.login.unwrap();
     assert_eq!(
-        (login.method.as_str(), login.token, login.header.as_str()),
-        ("POST", Pointer(vec!["access".into()]), "Authorization")
+        (login.method.as_str(), login.token, login.carried),
+        (
+            "POST",
+            Pointer(vec!["access".into()]),
+            Carried::Header { name: "Authorization".into(), format: "Bearer {}".into() }
+        )
     );
-    assert_eq!(login.json.unwrap()["nested"]["list"][1], "s3cr3t-from-environment");
+    let Body::Json(json) = login.body else { panic!("{:?}", login.body) };
+    assert_eq!(json["nested"]["list"][1], "s3cr3t-from-environment");
     assert_eq!(contract.features[0].rest.each[0], ("a".into(), vec![1.into(), "x".into()]));
     let query = &contract.features[0].rest.query;
     assert_eq!(

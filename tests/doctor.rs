@@ -1,0 +1,331 @@
+//! `doctor` on contracts and feeds that are wrong in one way each: it names that way and its cure, and what it
+//! proposes reads the feeds better. Beside each, what a whole run says of the same feeds.
+
+#![allow(clippy::disallowed_methods, reason = "tests write the files they need")]
+
+mod common;
+
+use common::{HEAD, Script, contract};
+use cutover::doctor::{Examined, Weight, examine, patched};
+use cutover::model::{ClosedBy, Event, Verdict};
+
+const POSITIONS: &str = r#"
+[[feature]]
+name = "positions"
+align = "arrival"
+interval = "10s"
+key = ["symbol"]
+rest = { path = "/positions", poll = "10s", records = "/positions" }
+ws = { type = "positions", records = "/data" }
+[feature.fields]
+symbol = { type = "string" }
+side = { type = "enum", values = ["LONG", "SHORT"] }
+value = { type = "decimal" }
+"#;
+
+fn text() -> String {
+    format!("{HEAD}{POSITIONS}")
+}
+
+/// What both feeds say at the k-th tick: a REST body, and frames with their delay after it in seconds.
+struct Feeds {
+    rest: fn(u32) -> String,
+    ws: fn(u32) -> Vec<(f64, String)>,
+    /// What befalls the connection besides.
+    connection: fn(&mut Script),
+}
+
+fn rest(k: u32) -> String {
+    format!(
+        r#"{{"positions":[{{"symbol":"ES","side":"LONG","value":"{}.25"}},{{"symbol":"NQ","side":"{}","value":"7"}}]}}"#,
+        100 + k,
+        ["LONG", "SHORT"][k as usize % 2]
+    )
+}
+
+fn frame(k: u32) -> String {
+    format!(
+        r#"{{"type":"positions","data":[{{"symbol":"ES","side":"LONG","value":{}.25}},{{"symbol":"NQ","side":"{}","value":7}}]}}"#,
+        100 + k,
+        ["LONG", "SHORT"][k as usize % 2]
+    )
+}
+
+const HEALTHY: Feeds = Feeds { rest, ws: |k| vec![(0.0, frame(k))], connection: |_| {} };
+
+fn script(contract_text: &str, feeds: &Feeds) -> Script {
+    let mut script = Script::new(&contract(contract_text));
+    script.open(0.0);
+    for k in 0..18 {
+        let t = f64::from(k) * 10.0 + 1.0;
+        for (delay, text) in (feeds.ws)(k) {
+            script.ws(t + delay, text);
+        }
+        script.rest(t + 3.0, t + 3.1, "positions", (feeds.rest)(k));
+    }
+    (feeds.connection)(&mut script);
+    script.end(182.0);
+    script
+}
+
+fn examined(contract_text: &str, feeds: &Feeds) -> (Examined, Verdict) {
+    let script = script(contract_text, feeds);
+    let verdict = script.run().outcome.verdict;
+    (examine(script.contract(), &script.observations()), verdict)
+}
+
+fn faults(examined: &Examined) -> Vec<&'static str> {
+    examined.complaints.iter().filter(|c| c.weight == Weight::Fault).map(|c| c.code).collect()
+}
+
+/// How the contract is wrong, what feeds say, the code, a phrase of the cure, and the verdict of a whole run.
+struct Row {
+    edits: &'static [(&'static str, &'static str)],
+    feeds: Feeds,
+    code: &'static str,
+    cure: &'static str,
+    verdict: Verdict,
+    /// The proposed contract cures it.
+    cured: bool,
+}
+
+fn contract_row(from: &'static str, to: &'static str, code: &'static str, cure: &'static str) -> Row {
+    let edits: &'static [_] = Box::leak(Box::new([(from, to)]));
+    Row { edits, feeds: HEALTHY, code, cure, verdict: Verdict::Fail, cured: true }
+}
+
+fn feed_row(ws: fn(u32) -> Vec<(f64, String)>, code: &'static str, cure: &'static str) -> Row {
+    Row { edits: &[], feeds: Feeds { ws, ..HEALTHY }, code, cure, verdict: Verdict::Fail, cured: false }
+}
+
+fn rows() -> Vec<Row> {
+    vec![
+        contract_row("type = \"positions\"", "type = \"position\"", "ws-other-type", "type = \"positions\""),
+        Row {
+            // Nothing can be read on the control's side, so nothing is proven either way.
+            verdict: Verdict::Inconclusive,
+            ..contract_row(
+                "records = \"/positions\"",
+                "records = \"/list\"",
+                "rest-records",
+                "records = \"/positions\"",
+            )
+        },
+        contract_row("records = \"/data\"", "records = \"/body\"", "ws-records", "records = \"/data\""),
+        contract_row(
+            "value = { type = \"decimal\" }",
+            "value = { type = \"decimal\", ws = \"amount\" }",
+            "field-other-name",
+            "ws = \"value\"",
+        ),
+        contract_row(
+            "value = { type = \"decimal\" }",
+            "value = { type = \"integer\" }",
+            "field-other-type",
+            "type = \"decimal\"",
+        ),
+        contract_row("interval = \"10s\"", "interval = \"30s\"", "pace", "interval = \"10s\""),
+        Row {
+            cured: false,
+            ..contract_row(
+                "values = [\"LONG\", \"SHORT\"]",
+                "values = [\"LONG\"]",
+                "field-bad-value",
+                "`values`",
+            )
+        },
+        Row {
+            cured: false,
+            feeds: Feeds {
+                rest: |k| rest(k).replace("\"value\"", &format!("\"pl\":{}.5,\"value\"", 3 * k)),
+                ..HEALTHY
+            },
+            ..contract_row(
+                "value = { type = \"decimal\" }",
+                "value = { type = \"decimal\" }\npl = { type = \"decimal\" }",
+                "field-missing",
+                "would lose it",
+            )
+        },
+        // Types nobody declared are no fault, and are told.
+        Row {
+            feeds: Feeds {
+                ws: |k| vec![(0.0, frame(k)), (0.1, r#"{"type":"quote_tick"}"#.into())],
+                ..HEALTHY
+            },
+            verdict: Verdict::Pass,
+            ..contract_row("", "", "ws-undeclared", "ignore_types")
+        },
+        Row {
+            feeds: Feeds { ws: |k| vec![(0.0, frame(k).replace("\"type\"", "\"kind\""))], ..HEALTHY },
+            ..contract_row("", "", "ws-no-type", "their type stands at \"/kind\"")
+        },
+        Row {
+            cured: true,
+            ..feed_row(
+                |k| vec![(0.0, frame(k).replace("\"ES\"", "\"/es\"").replace("\"NQ\"", "\"/nq\""))],
+                "key-written-otherwise",
+                "[\"upper\", \"strip:/\"]",
+            )
+        },
+        feed_row(
+            |k| vec![(0.0, frame(k).replace("\"ES\"", "\"1\"").replace("\"NQ\"", "\"2\""))],
+            "key-disjoint",
+            "a `map` from one to the other",
+        ),
+        Row {
+            cured: true,
+            ..feed_row(|k| vec![(0.0, frame(k).replace(".25", ".250192"))], "value-rounded", "round = 2")
+        },
+        Row {
+            cured: true,
+            ..feed_row(
+                |k| {
+                    vec![(
+                        0.0,
+                        format!(
+                            r#"{{"type":"positions","data":[{{"symbol":"ES","side":"LONG","value":{}25}},{{"symbol":"NQ","side":"{}","value":700}}]}}"#,
+                            100 + k,
+                            ["LONG", "SHORT"][k as usize % 2]
+                        ),
+                    )]
+                },
+                "value-scaled",
+                "scale = { ws = \"0.01\" }",
+            )
+        },
+        feed_row(|k| vec![(0.0, frame(k).replace(".25", ".75"))], "value-differs", "cutover explain"),
+        feed_row(
+            |k| vec![(0.0, frame(k).split(r#",{"symbol":"NQ""#).next().unwrap().to_string() + "]}")],
+            "ws-lacks-streams",
+            "only = { is_active = true }",
+        ),
+        // F1: the group forgets the client, the socket stays open and answers pings.
+        Row {
+            edits: &[("[\"heartbeat\"]", "[\"heartbeat\"]\nkeepalive_types = [\"pong\"]")],
+            ..feed_row(
+                |k| if k < 2 { vec![(0.0, frame(k))] } else { vec![(0.0, r#"{"type":"pong"}"#.into())] },
+                "ws-stops",
+                "CHANNEL_GROUP_EXPIRY",
+            )
+        },
+        // F2: a broadcast without a handler closes every client.
+        Row {
+            feeds: Feeds {
+                ws: |k| vec![(0.0, frame(k))],
+                connection: |script| {
+                    script.event(
+                        181.0,
+                        Event::WsClose { conn: 0, code: 1011, reason: "".into(), by: ClosedBy::Peer },
+                    );
+                },
+                ..HEALTHY
+            },
+            cured: false,
+            ..contract_row("", "", "ws-closed-by-error", "a message without a handler")
+        },
+        // F3: the handshake is fine, and nothing ever comes.
+        feed_row(|_| Vec::new(), "ws-silent", "is the process that broadcasts running?"),
+        // The socket lives, and no feature does.
+        Row {
+            edits: &[("[\"heartbeat\"]", "[\"heartbeat\"]\nkeepalive_types = [\"pong\"]")],
+            ..feed_row(
+                |_| vec![(0.0, r#"{"type":"pong"}"#.into())],
+                "ws-only-keepalive",
+                "the socket lives and the feeds do not",
+            )
+        },
+        // F4, F7: one producer fails, others go on.
+        feed_row(
+            |k| {
+                vec![
+                    (0.0, format!(r#"{{"type":"heartbeat","n":{k}}}"#)),
+                    (0.5, r#"{"type":"bars","data":[]}"#.into()),
+                ]
+            },
+            "ws-type-missing",
+            "an exception that was swallowed",
+        ),
+        // F5: one group for all. By SPEC 6 it is a warning, unless `strict_streams` says otherwise.
+        Row {
+            verdict: Verdict::Pass,
+            ..feed_row(
+                |k| vec![(0.0, frame(k).replace("]}", r#",{"symbol":"PAPER-2","side":"LONG","value":1}]}"#))],
+                "ws-strangers",
+                "stop there",
+            )
+        },
+        // F6: two schedulers. Nothing is lost or wrong, so a run passes, with a warning for each.
+        Row {
+            verdict: Verdict::Pass,
+            ..feed_row(|k| vec![(0.0, frame(k)), (0.4, frame(k))], "ws-twice", "two schedulers")
+        },
+        Row {
+            feeds: Feeds {
+                rest: |_| r#"{"positions":[]}"#.into(),
+                ws: |_| vec![(0.0, r#"{"type":"positions","data":[]}"#.into())],
+                ..HEALTHY
+            },
+            verdict: Verdict::Inconclusive,
+            cured: false,
+            ..contract_row("", "", "rest-empty", "an empty list proves nothing")
+        },
+    ]
+}
+
+#[test]
+fn each_fault_is_named_with_its_cure() {
+    for row in rows() {
+        let wrong = row.edits.iter().fold(text(), |text, (from, to)| {
+            assert!(text.contains(from), "{from}");
+            text.replacen(from, to, 1)
+        });
+        let (found, verdict) = examined(&wrong, &row.feeds);
+        let told: Vec<_> = found.complaints.iter().map(|c| (c.code, &c.found, &c.cure)).collect();
+        let complaint = found.complaints.iter().find(|c| c.code == row.code);
+        let complaint = complaint.unwrap_or_else(|| panic!("{} {:?}\n{told:#?}", row.code, row.edits));
+        assert!(complaint.cure.contains(row.cure), "{}: {}", row.code, complaint.cure);
+        assert_eq!(verdict, row.verdict, "{} {told:#?}", row.code);
+        if row.verdict == Verdict::Fail {
+            assert_eq!(faults(&found).first(), Some(&row.code), "{told:#?}");
+        }
+        if row.cured {
+            let edits: Vec<_> = found.complaints.iter().flat_map(|c| c.edits.clone()).collect();
+            let better =
+                patched(&wrong, &edits).unwrap_or_else(|| panic!("{}: nothing is proposed", row.code));
+            let (after, verdict) = examined(&better, &row.feeds);
+            assert_eq!(
+                (faults(&after), verdict),
+                (Vec::new(), Verdict::Pass),
+                "{}\n{better}\n{:?}",
+                row.code,
+                after.complaints
+            );
+        }
+    }
+}
+
+#[test]
+fn healthy_feeds_give_nothing_to_cure() {
+    let (found, verdict) = examined(&text(), &HEALTHY);
+    assert_eq!((found.complaints.as_slice(), verdict), (&[][..], Verdict::Pass));
+    // F8: the stream is ahead of REST now and then, within a settle: a race is no fault.
+    let racing = Feeds {
+        rest: |k| rest(if k % 5 == 4 { k - 1 } else { k }),
+        ws: |k| vec![(2.9, frame(k))],
+        ..HEALTHY
+    };
+    let (found, verdict) = examined(&text(), &racing);
+    assert_eq!((faults(&found), verdict), (Vec::new(), Verdict::Pass), "{:?}", found.complaints);
+}
+
+#[test]
+fn what_cannot_be_shown_is_told_as_a_limit() {
+    let slow = text().replacen("poll = \"10s\"", "poll = \"20s\"", 1);
+    let (found, _) = examined(&slow, &HEALTHY);
+    assert!(found.complaints.iter().any(|c| c.code == "limit-poll" && c.weight == Weight::Limit));
+    let still = Feeds { rest: |_| rest(0), ws: |_| vec![(0.0, frame(0))], ..HEALTHY };
+    let (found, _) = examined(&text(), &still);
+    assert!(found.complaints.iter().any(|c| c.code == "limit-nothing-changed"), "{:?}", found.complaints);
+    assert_eq!(faults(&found), Vec::<&str>::new());
+}
