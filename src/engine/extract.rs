@@ -705,6 +705,24 @@ mod tests {
         format!("{:?} {:?} {:?}", reading.routed, records.collect::<Vec<_>>(), reading.body.fault)
     }
 
+    #[test]
+    fn an_event_time_is_read_ahead_where_nothing_is_done_to_it() {
+        let event = |contract: &str, time: &str| {
+            let plan = Plan::compile(&parse("built-in", contract, &|_| None, false).unwrap());
+            let text = format!(r#"{{"type":"account_balance","data":{{"timestamp":{time}}}}}"#);
+            let mut out = Extraction::default();
+            read_message(&plan, &text, &mut out).unwrap();
+            out.record(0).event
+        };
+        let at = Timestamp::parse_rfc3339("2025-12-19T14:30:00Z");
+        assert_eq!(event(BUILTIN, r#""2025-12-19T14:30:00Z""#), at);
+        assert_eq!(event(BUILTIN, r#""2025-12-19T15:30:00+01:00""#), at);
+        // Zones, units and other words are for whoever judges the record.
+        for other in ["1766154600", r#""1766154600""#, r#""2025-12-19T14:30:00""#, "null", "{}", "\"\""] {
+            assert_eq!(event(BUILTIN, other), None, "{other}");
+        }
+    }
+
     proptest! {
         #[test]
         fn what_was_read_before_changes_nothing(
