@@ -5,7 +5,7 @@
 use super::plan::{Node, Plan, Role, Route, SidePlan};
 use crate::model::json::{Kind, MAX_DEPTH, NotJson, Scanner, Slot, scalar};
 use crate::model::text::as_json_string;
-use crate::model::{Event, Payload};
+use crate::model::{Event, Payload, Timestamp};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -33,6 +33,8 @@ pub struct RecordSpan {
     /// The member name under which the record stood (quotes included), for `index`; of a leaf, where its path
     /// is kept.
     pub name: Slot,
+    /// The event time, where it stands there as RFC 3339; else it is read when it is needed.
+    pub event: Option<Timestamp>,
     slots: u32,
     roots: u32,
     rows: (u32, u32),
@@ -617,6 +619,7 @@ impl Walk<'_> {
             raw: Slot { start: start as u32, len: 0, kind: Kind::Object },
             rows_kind: Kind::Absent,
             name,
+            event: None,
             slots: slots as u32,
             roots: self.roots as u32,
             rows: (rows, rows),
@@ -624,7 +627,11 @@ impl Walk<'_> {
         };
         self.out.records.push(span);
         self.members(plan.record, Level::Record)?;
+        let time = plan.time.map(|column| self.out.slots[slots + column]);
         let span = &mut self.out.records[index];
+        span.event = time
+            .filter(|slot| slot.kind == Kind::String)
+            .and_then(|slot| Timestamp::parse_rfc3339(&slot.scalar(self.text)));
         span.raw.len = (self.scanner.position() - start) as u32;
         span.unknown.1 = self.out.unknown.len() as u32;
         Ok(())
@@ -696,6 +703,24 @@ mod tests {
             (record.raw, columns.collect::<Vec<_>>(), out.unknown(record).to_vec())
         });
         format!("{:?} {:?} {:?}", reading.routed, records.collect::<Vec<_>>(), reading.body.fault)
+    }
+
+    #[test]
+    fn an_event_time_is_read_ahead_where_nothing_is_done_to_it() {
+        let event = |contract: &str, time: &str| {
+            let plan = Plan::compile(&parse("built-in", contract, &|_| None, false).unwrap());
+            let text = format!(r#"{{"type":"account_balance","data":{{"timestamp":{time}}}}}"#);
+            let mut out = Extraction::default();
+            read_message(&plan, &text, &mut out).unwrap();
+            out.record(0).event
+        };
+        let at = Timestamp::parse_rfc3339("2025-12-19T14:30:00Z");
+        assert_eq!(event(BUILTIN, r#""2025-12-19T14:30:00Z""#), at);
+        assert_eq!(event(BUILTIN, r#""2025-12-19T15:30:00+01:00""#), at);
+        // Zones, units and other words are for whoever judges the record.
+        for other in ["1766154600", r#""1766154600""#, r#""2025-12-19T14:30:00""#, "null", "{}", "\"\""] {
+            assert_eq!(event(BUILTIN, other), None, "{other}");
+        }
     }
 
     proptest! {

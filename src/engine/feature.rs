@@ -320,7 +320,8 @@ impl FeatureState {
                 }
             };
             self.unexpected(number, extraction, index, (plan, text), received, true);
-            let event = self.spec.event_time(&self.scratch, received);
+            let known = extraction.record(index).event;
+            let event = known.or_else(|| self.spec.event_time(&self.scratch, received));
             self.status_shown(number, compare::Side::Rest, sent, received, around.ledger);
             let stream = &mut self.streams[number];
             stream.first_sight(self.spec.comes_late(received, Some(feed_began)));
@@ -366,7 +367,8 @@ impl FeatureState {
                 }
             };
             self.unexpected(number, extraction, index, (plan, text), at, false);
-            let event = self.spec.event_time(&self.scratch, at);
+            let known = extraction.record(index).event;
+            let event = known.or_else(|| self.spec.event_time(&self.scratch, at));
             self.streams[number].first_sight(self.spec.comes_late(at, self.first_answer));
             self.status_shown(number, compare::Side::Ws, at, at, around.ledger);
             let record =

@@ -68,6 +68,8 @@ pub struct SidePlan {
     pub tree: Option<Tree>,
     /// No records at all, not even an empty list, are none.
     pub may_lack: bool,
+    /// The column of the event time, where the walk itself finds it as it is meant.
+    pub time: Option<Column>,
     pub columns: Vec<ColumnSource>,
     pub row_columns: Vec<ColumnSource>,
     pub roots: usize,
@@ -287,6 +289,13 @@ impl FeaturePlan {
         ws.reshaped = reshaped(&feature.fields, |field| &field.reshape_ws);
         ws.row_reshaped = reshaped(row_fields, |field| &field.reshape_ws);
         ws.only.clone_from(&feature.ws.only);
+        let time = feature.fields.iter().position(|field| feature.time.as_ref() == Some(&field.name));
+        for side in [&mut rest, &mut ws] {
+            side.time = time.filter(|time| {
+                side.columns[*time] == ColumnSource::Walked
+                    && side.reshaped.iter().all(|(column, _)| column != time)
+            });
+        }
         FeaturePlan { rest, ws }
     }
 }
@@ -311,6 +320,7 @@ impl Builder {
             except: records.except.clone(),
             tree: records.tree.clone(),
             may_lack: records.may_lack,
+            time: None,
             columns: Vec::new(),
             row_columns: Vec::new(),
             roots: 0,

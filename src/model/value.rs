@@ -195,6 +195,17 @@ impl fmt::Display for Number {
     }
 }
 
+/// The digits of 0 to 99.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut value = 0;
+    while value < 100 {
+        pairs[value] = [b'0' + value as u8 / 10, b'0' + value as u8 % 10];
+        value += 1;
+    }
+    pairs
+};
+
 /// A whole number's text.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WholeText {
@@ -204,19 +215,17 @@ pub(crate) struct WholeText {
 
 impl WholeText {
     pub fn new(mut value: u64) -> WholeText {
-        let mut digits = [b'0'; 20];
-        let mut from = digits.len() - 1;
-        while value >= 100 {
-            digits[from] += (value % 10) as u8;
-            digits[from - 1] += (value / 10 % 10) as u8;
-            value /= 100;
+        let mut digits = [0; 20];
+        let mut from = digits.len();
+        for pair in digits.as_chunks_mut().0.iter_mut().rev() {
+            *pair = PAIRS[(value % 100) as usize];
             from -= 2;
+            value /= 100;
+            if value == 0 {
+                break;
+            }
         }
-        digits[from] += (value % 10) as u8;
-        if value >= 10 {
-            from -= 1;
-            digits[from] += (value / 10) as u8;
-        }
+        from += usize::from(digits[from] == b'0');
         WholeText { digits, from }
     }
 
