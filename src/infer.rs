@@ -45,6 +45,8 @@ pub struct Known {
     /// Further lines of `[rest]` and of `[ws]`, as the contract shall have them.
     pub rest_lines: String,
     pub ws_lines: String,
+    /// Types that are known to be signs of life.
+    pub keepalive_types: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -233,7 +235,7 @@ impl Watched {
             }
         }
         for (kind, bodies) in &kinds {
-            if paired.iter().all(|paired| paired.kind != *kind) {
+            if paired.iter().all(|paired| paired.kind != *kind) && !known.keepalive_types.contains(kind) {
                 routed.ignored.push((kind.clone(), bodies.len()));
                 unpaired.push(format!("message type {kind}: {} messages, like no REST body", bodies.len()));
             }

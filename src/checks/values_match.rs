@@ -40,7 +40,7 @@ fn judge(view: &View<'_>, check: &Check) -> Judged {
         0 => String::new(),
         pairs => {
             let bound = clopper_pearson_upper(counts.mismatched, pairs, CONFIDENCE);
-            format!("mismatch rate below {:.3} % (95 %)", bound * 100.0)
+            format!("mismatch rate below {} % (95 %)", bounded(bound * 100.0))
         }
     };
     let skipped = |count: u64, what: &str| if count == 0 { String::new() } else { format!("{count} {what}") };
@@ -78,6 +78,34 @@ fn episodes_per_hour(view: &View<'_>) -> String {
         (0, _) | (_, Span(0)) => String::new(),
         (episodes, time) => {
             format!("{:.1} episodes an hour", episodes as f64 / (time.as_secs_f64() / 3600.0))
+        }
+    }
+}
+
+/// A bound with three places, or with as many as its first two digits need, rounded up: it is never nothing.
+fn bounded(percent: f64) -> String {
+    if percent >= 0.01 || percent <= 0.0 {
+        return format!("{percent:.3}");
+    }
+    let places = 1 - percent.log10().floor() as i32;
+    let step = 10_f64.powi(-places);
+    format!("{:.*}", places as usize, (percent / step).ceil() * step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bounded;
+
+    #[test]
+    fn a_small_bound_is_not_written_as_nothing() {
+        for (percent, expect) in [
+            (39.5644, "39.564"),
+            (0.026, "0.026"),
+            (0.01, "0.010"),
+            (0.000_128_1, "0.00013"),
+            (0.009_91, "0.0100"),
+        ] {
+            assert_eq!(bounded(percent), expect);
         }
     }
 }

@@ -153,6 +153,7 @@ fn recorded(start: &Start) -> Known {
         endpoints: contract.features.iter().map(|feature| endpoint(feature, more(&feature.name))).collect(),
         rest_lines: lines("rest", &["base_url"]),
         ws_lines: lines("ws", &["url", "type", "ignore_types"]),
+        keepalive_types: contract.ws.keepalive_types.clone(),
     }
 }
 
@@ -254,6 +255,7 @@ fn provisional(addresses: &Addresses) -> anyhow::Result<(Known, String)> {
             .collect(),
         rest_lines: lines(true),
         ws_lines: lines(true) + &subscribe,
+        keepalive_types: Vec::new(),
     };
     Ok((known, text))
 }
