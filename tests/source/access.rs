@@ -274,6 +274,22 @@ async fn the_websocket_gets_the_token_where_the_contract_has_it() {
     assert!(!run.text().contains("secret"), "{}", run.text());
 }
 
+#[tokio::test]
+async fn a_stream_that_is_open_to_all_does_not_wait_for_a_login() {
+    let (ws, _heard) = telling_websocket().await;
+    let mut run = watch_contract(logged_in(nobody().await, ws, login(bearer())));
+    run.until("message", is_ws).await;
+    run.finish().await.unwrap();
+    assert!(!run.text().contains("ws_error"), "{}", run.text());
+
+    let mut asking = logged_in(nobody().await, ws, login(bearer()));
+    asking.ws.url.push_str("?token={token}");
+    let mut run = watch_contract(asking);
+    let line = run.until("refusal", |event| matches!(event, Event::WsError { .. })).await;
+    assert!(line.contains("no token: could not log in"), "{line}");
+    run.finish().await.unwrap();
+}
+
 fn steps() -> Vec<OpenStep> {
     let expect = |kind: &str| OpenStep::Expect {
         says: vec![(pointer("/type"), kind.to_string())],

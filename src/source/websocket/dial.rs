@@ -5,7 +5,7 @@
 
 use super::dialogue;
 use super::wire::{Transport, Wire};
-use crate::contract::WsSettings;
+use crate::contract::{Carried, OpenStep, TOKEN, WsSettings};
 use crate::source::rest::{Session as Login, Token, USER_AGENT, percent_encoded};
 use crate::source::sequencer::{SetupError, Wiring};
 use crate::source::tls::client_config;
@@ -87,6 +87,8 @@ pub(super) struct Dialler {
     login: Arc<Login>,
     /// Whether the REST side's cookies belong to this host as well.
     shares_cookies: bool,
+    /// A stream that is open to all does not wait for a login that fails.
+    needs_token: bool,
     config: WebSocketConfig,
 }
 
@@ -97,6 +99,7 @@ impl Dialler {
         // Whatever the token is: the rest must be right before anything is dialled.
         request(&url, &ws.headers, &ws.protocols)?;
         let rest = Url::parse(&wiring.contract.rest.base_url).ok();
+        let shares_cookies = rest.is_some_and(|rest| rest.host_str() == url.host_str());
         let host = match url.host() {
             Some(Host::Domain(name)) => name.to_string(),
             Some(Host::Ipv4(address)) => address.to_string(),
@@ -108,7 +111,8 @@ impl Dialler {
         Ok(Dialler {
             port: url.port_or_known_default().unwrap_or(if is_tls { 443 } else { 80 }),
             proxy: wiring.proxies.for_url(&url).cloned(),
-            shares_cookies: rest.is_some_and(|rest| rest.host_str() == url.host_str()),
+            shares_cookies,
+            needs_token: says_token(ws) || (shares_cookies && login_sets_cookies(wiring)),
             url: ws.url.clone(),
             settings: ws.clone(),
             login,
@@ -120,11 +124,14 @@ impl Dialler {
 
     /// Opens a connection and has the dialogue that the server wants first.
     pub(super) async fn dial(&self) -> Result<Opened, DialError> {
-        let token = self.login.token().await.map_err(|failure| DialError {
-            kind: "handshake",
-            status: failure.status,
-            detail: format!("no token: {}", failure.detail),
-        })?;
+        let token = match self.needs_token {
+            false => Token::default(),
+            true => self.login.token().await.map_err(|failure| DialError {
+                kind: "handshake",
+                status: failure.status,
+                detail: format!("no token: {}", failure.detail),
+            })?,
+        };
         let dialled = self.connect(&token).await;
         if dialled.as_ref().is_err_and(|error| error.status == Some(401)) {
             self.login.renew(token.generation).await;
@@ -246,6 +253,23 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, DialError> {
         }
     }
     Err(last)
+}
+
+fn login_sets_cookies(wiring: &Wiring) -> bool {
+    let login = wiring.contract.rest.login.as_ref();
+    login.is_some_and(|login| matches!(login.carried, Carried::Cookie(_) | Carried::Cookies))
+}
+
+/// Whether anything that is sent has the login's token in it.
+fn says_token(ws: &WsSettings) -> bool {
+    let steps = ws.open.iter().filter_map(|step| match step {
+        OpenStep::Send(text) => Some(text),
+        OpenStep::Expect { .. } => None,
+    });
+    let keepalive = ws.keepalive.iter().filter_map(|keepalive| keepalive.send.as_ref());
+    let headers = ws.headers.iter().map(|(_, value)| value);
+    let mut all = steps.chain(keepalive).chain(headers).chain(&ws.subscribe).chain([&ws.url]);
+    all.any(|text| text.contains(TOKEN))
 }
 
 fn parse_url(text: &str) -> Result<Url, SetupError> {
