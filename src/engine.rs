@@ -18,6 +18,7 @@ pub mod contrast;
 pub mod endpoint;
 pub mod extract;
 mod feature;
+pub mod frame;
 pub mod frontend;
 pub mod intern;
 pub mod ledger;
@@ -48,7 +49,8 @@ use crate::model::{
 use crate::stats::Histogram;
 use clock_offset::OffsetBounds;
 use context::{Deadlines, Task};
-use extract::{Body, Reading, Routed};
+use extract::{Body, Reading};
+use frame::Routed;
 use frontend::{Frontend, Request};
 use ledger::{Draft, Ledger};
 use link::Link;
@@ -447,7 +449,7 @@ impl Engine {
     fn on_messages(&mut self, at: Timestamp, conn: u32, text: &str) {
         let plan = Arc::clone(&self.plan);
         let mut extraction = Extraction::default();
-        for message in extract::elements(text) {
+        for message in frame::elements(text) {
             extraction.clear();
             let Ok(Reading { routed: Some(routed), body }) =
                 extract::read_message(&plan, message, &mut extraction)

@@ -2,7 +2,8 @@
 
 use super::words::counted;
 use super::{Case, Complaint, Edit, Place, Weight};
-use crate::engine::extract::{Extraction, Routed, read};
+use crate::engine::extract::{Extraction, read};
+use crate::engine::frame::Routed;
 use crate::engine::plan::Plan;
 use crate::model::{ClosedBy, Event, Payload, Span, Timestamp};
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 
 use super::tape::{json, owned};
 use crate::contract::Contract;
-use crate::engine::extract::{Routed, route};
+use crate::engine::frame::{Routed, route};
 use crate::engine::plan::Plan;
 use crate::model::{EndReason, Event, Observation, Payload, Span, Timestamp};
 use std::sync::Arc;

@@ -8,6 +8,7 @@ use crate::engine::compare::{self, Rules, key_text};
 use crate::engine::content::Content;
 use crate::engine::endpoint::Endpoint;
 use crate::engine::extract::{self, Extraction, RecordSpan};
+use crate::engine::frame::route;
 use crate::engine::plan::{ColumnSource, Plan, SidePlan};
 use crate::engine::{Engine, Sink};
 use crate::model::json::{Kind, Slot};
@@ -208,7 +209,7 @@ impl Stage {
     pub fn body<'b>(&'b self, index: usize, text: &'b str) -> Option<(Side, Body<'b>)> {
         let side = match &self.tape.get(index)?.event {
             Event::Rest { .. } => Side::Rest,
-            Event::Ws { .. } => match extract::route(&self.plan, text) {
+            Event::Ws { .. } => match route(&self.plan, text) {
                 Ok(routed) if !self.plan.leads(&routed).is_empty() => Side::Ws,
                 _ => return None,
             },

@@ -4,7 +4,8 @@
 use super::compare::{Difference, Extent, Instants, Remarks, Rules, Side, compare, inspect, key_text, label};
 use super::content::Content;
 use super::endpoint::Endpoint;
-use super::extract::{Extraction, extract, route};
+use super::extract::{Extraction, extract};
+use super::frame::route;
 use super::plan::Plan;
 use crate::contract::{Align, Contract};
 use crate::model::json::Kind;

@@ -1,7 +1,7 @@
 //! The contract compiled for extraction: per feature and side a trie of member names whose leaves
 //! are columns. It knows where values stand, not what they mean.
 
-use super::extract::Routed;
+use super::frame::Routed;
 use crate::contract::{Contract, Feature, Field, Only, Records, Reshape, Sign, Source, Tree};
 use crate::model::json::MemberName;
 use std::sync::Arc;

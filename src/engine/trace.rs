@@ -6,7 +6,8 @@
 
 use super::compare::{Rules, Side, key_text, label};
 use super::content::Content;
-use super::extract::{Extraction, Routed, extract, route};
+use super::extract::{Extraction, extract};
+use super::frame::{Routed, route};
 use super::plan::Plan;
 use crate::contract::{Align, Contract, Feature};
 use crate::model::json::Kind;
