@@ -162,6 +162,9 @@ fn a_control_that_stands_still_proves_nothing() {
     let met = told(&Day { flushes: |at| at < 130.0, ..DAY });
     assert_eq!(met.outcome.verdict, Verdict::Inconclusive, "{:?}", met.lines());
     assert_eq!(met.count(Class::ValueMismatch), 0);
+    // Later on, with enough pairs before, it is told.
+    let later = told(&Day { flushes: |at| at < 700.0, ..DAY });
+    assert_eq!(later.count(Class::RestStale), 1, "{:?}", later.lines());
     let never = told(&Day { flushes: |_| false, ..DAY });
     assert_eq!(never.outcome.verdict, Verdict::Inconclusive);
 }

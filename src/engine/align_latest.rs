@@ -7,8 +7,9 @@ use super::align_time::{Poll, Seen, Sight};
 use super::compare::{Broken, Extent, Instants, Side, same_content};
 use super::content::Content;
 use super::context::{Context, Pairing, Remark, Task};
+use super::ledger::Draft;
 use crate::engine::align_bucket::BucketTick;
-use crate::model::{Span, Timestamp};
+use crate::model::{Class, Span, Timestamp};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub struct LatestState {
     previous_sent: Option<Timestamp>,
     /// The bar that REST was last found to show.
     matched: Option<Timestamp>,
+    /// It shows that bar still.
+    stands: bool,
     pending: Vec<Pending>,
     next: u64,
 }
@@ -77,7 +80,7 @@ impl LatestState {
 
     /// Forgets bars that REST may show no more.
     fn forget(&mut self, cx: &mut Context<'_>, label: &Arc<str>, now: Timestamp) {
-        let reach = self.reach(cx) + cx.settle() * 2;
+        let reach = self.reach(cx) + cx.settle() * 2 + cx.feature.rest.poll * 2;
         while let Some(oldest) = self.bars.front() {
             let needed = oldest.last + reach >= now || self.bars.len() == 1;
             if needed && self.bars.len() <= KEPT {
@@ -94,11 +97,19 @@ impl LatestState {
         cx.pace.interval + cx.feature.rest.latest_within.unwrap_or_default() + cx.settle()
     }
 
-    pub fn on_rest(&mut self, cx: &mut Context<'_>, content: &Content, poll: Poll) -> Sight {
+    pub fn on_rest(
+        &mut self,
+        cx: &mut Context<'_>,
+        label: &Arc<str>,
+        content: &Content,
+        poll: Poll,
+    ) -> Sight {
         let before = self.previous_sent.replace(poll.sent);
         if self.shown.as_ref().is_some_and(|shown| same_content(cx.rules, shown, content)) {
+            self.stands_still(cx, label, poll);
             return Sight::Again;
         }
+        self.stands = false;
         let before = before.filter(|_| self.shown.is_some());
         self.shown = Some(content.clone());
         let number = self.next;
@@ -113,6 +124,20 @@ impl LatestState {
             open: cx.link.up_since(),
         });
         Sight::Fresh
+    }
+
+    /// REST shows a bar although a later one closed so long ago that it had to show that: told once.
+    fn stands_still(&mut self, cx: &mut Context<'_>, label: &Arc<str>, poll: Poll) {
+        let Some(matched) = self.matched.filter(|_| self.stands) else { return };
+        let reach = self.reach(cx);
+        let closed = self.bars.iter().rev().skip(1);
+        let due = closed.filter(|bar| bar.event > matched).find(|bar| bar.last + reach < poll.sent);
+        let Some(due) = due.map(|bar| bar.event) else { return };
+        self.stands = false;
+        let mut draft = Draft::new(Class::RestStale, label, poll.received);
+        draft.event_time = Some(matched);
+        draft.detail = format!("REST still shows {matched}, and the bar of {due} is closed for long");
+        cx.ledger.add(cx.index, draft, || (String::new(), String::new()));
     }
 
     pub fn judge(&mut self, cx: &mut Context<'_>, label: &Arc<str>, number: u64, remarks: &mut Vec<Remark>) {
@@ -156,6 +181,7 @@ impl LatestState {
             let (event, at) = (bar.event, pending.received);
             super::align_time::both_broken(cx, label, &mut broken, &mut bar.broken, &[], event, at);
             self.matched = Some(event);
+            self.stands = true;
             return true;
         }
         false

@@ -335,7 +335,7 @@ impl Stream {
             (AlignState::Bucket(state), Some(event)) => {
                 state.on_rest(cx, Seen { label, event, content }, poll)
             }
-            (AlignState::Latest(state), _) => state.on_rest(cx, content, poll),
+            (AlignState::Latest(state), _) => state.on_rest(cx, label, content, poll),
             // Without its event time it cannot be aligned; that is told once for each content.
             (_, None) if self.untimed.as_ref().is_some_and(|last| last.same_text(content)) => Sight::Again,
             (_, None) => {
