@@ -11,7 +11,7 @@ use cutover::contract::parse;
 use cutover::engine::Engine;
 use cutover::model::{Finding, Outcome, Span, Start, Timestamp, Verdict};
 use cutover::reference::{
-    Covered, Fault, Poll, Simulation, SimulationOptions, Told, WorldOptions, parse_ledger, score,
+    Covered, Fault, Poll, Polls, Simulation, SimulationOptions, Told, WorldOptions, parse_ledger, score,
 };
 use cutover::report::{FindingsCsv, findings, html, json, signoff};
 use std::path::{Path, PathBuf};
@@ -230,12 +230,23 @@ fn every_case_tells_its_truth() {
             first: outcome.first.unwrap(),
             last: outcome.last.unwrap(),
             streams: outcome.features.iter().map(|f| f.measures.streams).collect(),
+            polls: polls(&capture),
         };
         let contract = parse("fixture", case.contract, &|_| None, false).unwrap();
         let score = score(&contract, &truth, &told, &covered);
         assert!(score.is_perfect(), "{}: {:#?}", case.name, score.total());
         assert_eq!(score.total().found > 0, case.fault.is_some(), "{}", case.name);
     }
+}
+
+fn polls(capture: &[u8]) -> Polls {
+    let mut polls = Polls::default();
+    let mut reader = Reader::new(capture, ReaderOptions::default());
+    reader.read_start().unwrap();
+    while let Some(line) = reader.next() {
+        polls.note(&line.unwrap().observation);
+    }
+    polls
 }
 
 /// A small session of one account, one symbol and one market.

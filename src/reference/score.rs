@@ -10,9 +10,9 @@ mod rule;
 
 use super::truth::TruthEntry;
 use crate::contract::Contract;
-use crate::model::{Class, Finding, Severity, Span, Timestamp};
+use crate::model::{Class, Event, Finding, Observation, Severity, Span, Timestamp};
 use rule::{Pace, Rule, Shape};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A finding, and when it was told: the `at` of the observation at which it was judged, which comes after
 /// its own `at` by up to a settle or two.
@@ -29,6 +29,33 @@ pub struct Covered {
     pub last: Timestamp,
     /// Streams of each feature, in the contract's order.
     pub streams: Vec<u64>,
+    pub polls: Polls,
+}
+
+/// The windows [sent, received] of each feature's answered polls. What a message said is held against REST
+/// only where a poll showed it ("a WebSocket version that no poll shows is no finding", §5.2), and a silence
+/// is a gap only where REST showed what was missed (§5.6).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Polls(BTreeMap<String, Vec<(Timestamp, Timestamp)>>);
+
+impl Polls {
+    pub fn note(&mut self, observation: &Observation<'_>) {
+        let Event::Rest { sent_at, feature, .. } = &observation.event else { return };
+        let window = (*sent_at, observation.at);
+        match self.0.get_mut(&**feature) {
+            Some(windows) => windows.push(window),
+            None => drop(self.0.insert(feature.to_string(), vec![window])),
+        }
+    }
+
+    /// Whether a poll is sure to have shown what stood from `from` to `to`: it was formed in that time, or
+    /// (what REST itself said wrongly) at its begin.
+    fn showed(&self, feature: &str, from: Timestamp, to: Timestamp) -> bool {
+        let windows = self.0.get(feature).map_or(&[][..], Vec::as_slice);
+        windows
+            .iter()
+            .any(|&(sent, received)| sent <= from && from <= received || from <= sent && received < to)
+    }
 }
 
 /// How one class fared.
@@ -178,7 +205,11 @@ impl<'t> Case<'t> {
             Shape::WholeRun => covered.first + (covered.last - covered.first).half(),
             _ => covered.last - rule.tail,
         };
-        let due = in_hours && rule.shape != Shape::OutOfReach && (from..=to).contains(&entry.at);
+        let shown = || covered.polls.showed(&entry.feature, entry.at, entry.at.saturating_add(pace.interval));
+        let due = in_hours
+            && rule.shape != Shape::OutOfReach
+            && (from..=to).contains(&entry.at)
+            && (!rule.by_rest || shown());
         let until = match rule.shape {
             Shape::WholeRun => Timestamp::MAX,
             _ => entry.at.saturating_add(rule.after),

@@ -5,7 +5,7 @@ use crate::common;
 use crate::session::{judge, line, options, simulate};
 use cutover::contract::{BUILTIN, Contract};
 use cutover::model::{Class, Severity, Span, Verdict};
-use cutover::reference::{ClassScore, Covered, Fault, Feature, Poll, Score, Told, score};
+use cutover::reference::{ClassScore, Covered, Fault, Feature, Poll, Polls, Score, Told, score};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -83,10 +83,13 @@ impl Place {
             Err(problem) => return Result { place: self, score: Score::default(), problems: vec![problem] },
         };
         let outcome = &told.outcome;
+        let mut polls = Polls::default();
+        seen.iter().for_each(|observation| polls.note(observation));
         let covered = Covered {
             first: outcome.first.unwrap(),
             last: outcome.last.unwrap(),
             streams: outcome.features.iter().map(|f| f.measures.streams).collect(),
+            polls,
         };
         let stamped = told.findings.iter().zip(&told.told_at);
         let findings: Vec<Told> =

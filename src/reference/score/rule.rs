@@ -34,6 +34,8 @@ pub struct Rule {
     pub head: Span,
     /// What begins so shortly before the end of the run need not be told (§5.1).
     pub tail: Span,
+    /// It can be told only where a poll showed the version that was struck.
+    pub by_rest: bool,
     /// Other evidence of the same cause (§5.5).
     pub brings: &'static [Class],
 }
@@ -110,12 +112,20 @@ impl Rule {
             after: pace.slack(),
             head: Span::ZERO,
             tail: pace.slack(),
+            by_rest: false,
             brings: &[],
         };
         // Told when REST has shown it.
         // What forms a bar is seen from its begin on; the message that closes it is due at its end.
         let before = if align == Align::Bucket { interval + settle } else { settle };
-        let pair = Rule { before, after: pace.shown(), head: listened, tail: pace.shown(), ..message };
+        let pair = Rule {
+            before,
+            after: pace.shown(),
+            head: listened,
+            tail: pace.shown(),
+            by_rest: true,
+            ..message
+        };
         // Told by polls that go on to show it: "the last 1–2 messages" are candidates, each for 2P + settle.
         let episode = Rule {
             shape: Shape::Episode,
@@ -157,12 +167,20 @@ impl Rule {
             // should have said is missing, or differs.
             Frozen => {
                 let proven = interval * 4 + poll + settle * 2;
-                Rule { shape: Shape::Episode, after: proven, tail: proven, brings: lost, ..pair }
+                Rule {
+                    shape: Shape::Episode,
+                    after: proven,
+                    tail: proven,
+                    by_rest: false,
+                    brings: lost,
+                    ..pair
+                }
             }
             // A bar that closes late by its event time is so; where versions sway so far, steps count as two.
             IntervalDrift | Jitter => Rule {
                 shape: Shape::WholeRun,
                 head: Span::ZERO,
+                by_rest: false,
                 brings: &[IntervalDrift, Jitter, Late, Gap],
                 ..pair
             },
@@ -175,7 +193,8 @@ impl Rule {
             // A poll that shows an older one can be told where versions are ordered (§5.2).
             RestStale => Rule { shape: Shape::OutOfReach, ..pair },
             UnknownStream | TypeDiffers | UnexpectedField => {
-                Rule { shape: Shape::Counted, before: pace.shown(), ..pair }
+                let by_rest = class == TypeDiffers;
+                Rule { shape: Shape::Counted, before: pace.shown(), by_rest, ..pair }
             }
             // One line an episode.
             CalendarMismatch => Rule { shape: Shape::Episode, ..episode },
