@@ -338,15 +338,19 @@ pub fn score(contract: &Contract, truth: &[TruthEntry], findings: &[Told], cover
 /// Gives a finding to the entries it tells; else to one it repeats or stands beside. Whether there was any.
 fn attribute(cases: &mut [Case<'_>], finding: &Finding, told_at: Timestamp) -> bool {
     let mut left = None;
-    for case in cases.iter_mut() {
-        if case.told.is_none() && case.tells(finding) {
-            let left = left.get_or_insert_with(|| counts(finding, case.rule.shape));
-            if *left == 0 {
-                break;
+    // A line that counts many counts first what had to be told.
+    for sure in [true, false] {
+        for case in cases.iter_mut() {
+            let turn = case.due || case.rule.shape != Shape::Counted;
+            if turn == sure && case.told.is_none() && case.tells(finding) {
+                let left = left.get_or_insert_with(|| counts(finding, case.rule.shape));
+                if *left == 0 {
+                    break;
+                }
+                *left -= 1;
+                case.told = Some(told_at);
+                case.prolong(finding);
             }
-            *left -= 1;
-            case.told = Some(told_at);
-            case.prolong(finding);
         }
     }
     if left.is_some() {
