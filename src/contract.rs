@@ -232,6 +232,19 @@ pub struct RestFeed {
     /// An answer is one of several pages.
     pub pages: Option<Pages>,
     pub only: Vec<Only>,
+    pub mode: Mode,
+}
+
+/// What a body says of the records that it does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Nothing.
+    #[default]
+    Upsert,
+    /// That they are gone: it is the whole list.
+    Snapshot,
+    /// Nothing, nor of the members that a record leaves out: those are as they were.
+    Patch,
 }
 
 /// How the pages after the first are found; together they are one body, the list of them.
@@ -245,10 +258,22 @@ pub struct Pages {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct WsFeed {
-    /// By what a frame of this feature is known.
-    pub sign: Sign,
+    /// By what a frame of this feature is known: any of these, of which there is one or more.
+    pub signs: Vec<Sign>,
     pub records: Records,
     pub only: Vec<Only>,
+    pub mode: Mode,
+    /// Where a message names the records that are gone: a list of keys, an object of them, or one.
+    pub removed: Option<Pointer>,
+    /// The member of a record in which a patch stands.
+    pub changed: Option<String>,
+}
+
+impl WsFeed {
+    /// Whether messages can say that a record is gone.
+    pub fn tells_removal(&self) -> bool {
+        self.mode == Mode::Snapshot || self.removed.is_some()
+    }
 }
 
 /// By what a frame is known.

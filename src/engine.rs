@@ -26,6 +26,7 @@ pub mod link;
 pub mod logs;
 pub mod market_status;
 pub mod plan;
+mod presence;
 pub mod proof;
 pub mod reshape;
 pub mod resources;
@@ -523,8 +524,7 @@ impl Engine {
                 self.ledger.add(i, draft, || (String::new(), record));
                 continue;
             }
-            let records = body.records;
-            let frame = feature::Frame { at, opened, text, records, extraction, plan };
+            let frame = feature::Frame { at, opened, text, body, extraction, plan };
             let mut around = Surroundings {
                 timeout: self.contract.rest.timeout,
                 link: &self.link,

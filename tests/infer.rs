@@ -466,7 +466,7 @@ fn hostile_names_and_values_leave_a_contract_that_parses() {
     let (inferred, text) = infer(&seen);
     let contract = read(&text);
     assert_eq!(contract.features.len(), 1, "{text}");
-    assert_eq!(contract.features[0].ws.sign, Sign::Says { at: None, text: "t\" \n}".into() });
+    assert_eq!(contract.features[0].ws.signs, [Sign::Says { at: None, text: "t\" \n}".into() }]);
     assert!(inferred.unpaired.is_empty(), "{:?}", inferred.unpaired);
     assert!(text.contains("messages have no type"), "{text}");
     assert!(text.lines().all(|line| !line.starts_with("[[feature]] {")), "{text}");

@@ -47,7 +47,7 @@ fn feed(
     let mut script = Script::new(contract);
     script.open(from - 5.0);
     let mut t = from;
-    while t < to {
+    while t + 4.1 < to {
         let body = |said: &str| format!(r#"{{"id":{id},"status":"{said}"}}"#);
         script.ws(t + 0.05, format!(r#"{{"type":"market","data":{}}}"#, body(ws(t))));
         script.rest(t + 4.0, t + 4.1, "markets", format!(r#"{{"markets":[{}]}}"#, body(rest(t + 4.0))));

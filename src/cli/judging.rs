@@ -5,7 +5,7 @@ use super::console::{Console, variable};
 use super::exit::{Exit, WrongUse, wrong_contract};
 use super::results::RunReport;
 use crate::checks::{Provenance, conclude};
-use crate::contract::{BUILTIN, Contract, parse};
+use crate::contract::{BUILTIN, Contract, Feature, Sign, parse};
 use crate::engine::Engine;
 use crate::model::{Finding, Outcome, Phase, Severity};
 use crate::reference::Score;
@@ -52,7 +52,8 @@ pub fn narrow(contract: &mut Contract, names: &[String]) -> anyhow::Result<()> {
     let (kept, left): (Vec<_>, Vec<_>) = std::mem::take(&mut contract.features)
         .into_iter()
         .partition(|f| names.iter().any(|n| **n == *f.name));
-    let ignored = left.into_iter().map(|f| f.ws.sign).filter(|sign| kept.iter().all(|f| f.ws.sign != *sign));
+    let is_kept = |sign: &Sign| kept.iter().any(|f: &Feature| f.ws.signs.contains(sign));
+    let ignored = left.into_iter().flat_map(|f| f.ws.signs).filter(|sign| !is_kept(sign));
     contract.ws.ignored.extend(ignored);
     contract.features = kept;
     Ok(())

@@ -89,10 +89,11 @@ pub fn frames(case: &Case<'_>, out: &mut Vec<Complaint>) {
 
 /// The type under which a feature's values come, where it is not the declared one.
 fn better_type(case: &Case<'_>, feature: &Feature) -> Option<String> {
-    let Sign::Says { text: declared, at: None } = &feature.ws.sign else { return None };
+    let [Sign::Says { text: declared, at: None }] = &feature.ws.signs[..] else { return None };
     let silent = case.outcome.features.iter().any(|f| f.name == feature.name && f.measures.ws_messages == 0);
-    let Sign::Says { text, .. } = &case.guessed(feature)?.ws.sign else { return None };
-    let is_free = case.contract.features.iter().all(|other| match &other.ws.sign {
+    let [Sign::Says { text, .. }] = &case.guessed(feature)?.ws.signs[..] else { return None };
+    let mut taken = case.contract.features.iter().flat_map(|other| &other.ws.signs);
+    let is_free = taken.all(|sign| match sign {
         Sign::Says { text: taken, .. } => taken != text,
         Sign::Has(_) => true,
     });
@@ -191,14 +192,14 @@ fn bodies(case: &Case<'_>, feature: &Feature, side: &str) -> Vec<Value> {
         _ => None,
     };
     let read = |text: String| serde_json::from_str::<Value>(&text).ok();
-    let is_own = |body: &Value| match &feature.ws.sign {
-        _ if side == "rest" => true,
+    let is_known = |body: &Value, sign: &Sign| match sign {
         Sign::Says { at, text } => {
             let at = at.as_ref().unwrap_or(&case.contract.ws.type_at);
             at.text(body).as_ref() == Some(text)
         }
         Sign::Has(at) => at.find(body).is_some(),
     };
+    let is_own = |body: &Value| side == "rest" || feature.ws.signs.iter().any(|sign| is_known(body, sign));
     case.observations.iter().filter_map(text).filter_map(read).filter(is_own).take(3).collect()
 }
 
@@ -227,10 +228,11 @@ fn look(value: &Value, at: &mut Vec<String>, found: &mut Vec<(Pointer, usize)>) 
 }
 
 fn never_came(case: &Case<'_>, feature: &Feature, out: &mut Vec<Complaint>) {
-    let what = match &feature.ws.sign {
-        Sign::Says { text, .. } => format!("no message of type {text}"),
-        Sign::Has(at) => format!("no message with {}", pointer(at)),
-    };
+    let signs = feature.ws.signs.iter().map(|sign| match sign {
+        Sign::Says { text, .. } => format!("of type {text}"),
+        Sign::Has(at) => format!("with {}", pointer(at)),
+    });
+    let what = format!("no message {}", signs.collect::<Vec<_>>().join(" or "));
     let mut came: BTreeMap<String, usize> = BTreeMap::new();
     for observation in case.observations {
         let Event::Ws { payload: Payload::Json { text, .. }, .. } = &observation.event else { continue };

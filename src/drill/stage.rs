@@ -71,8 +71,8 @@ pub struct Stage {
 pub fn alone(contract: &Contract, feature: usize) -> Contract {
     let mut narrow = contract.clone();
     let kept = narrow.features.swap_remove(feature);
-    let others = std::mem::take(&mut narrow.features).into_iter().map(|f| f.ws.sign);
-    narrow.ws.ignored.extend(others.filter(|sign| *sign != kept.ws.sign));
+    let others = std::mem::take(&mut narrow.features).into_iter().flat_map(|f| f.ws.signs);
+    narrow.ws.ignored.extend(others.filter(|sign| !kept.ws.signs.contains(sign)));
     narrow.features = vec![kept];
     narrow
 }

@@ -193,6 +193,11 @@ impl Rule {
         }
     }
 
+    /// Whether a message's record is not whole without it.
+    pub fn is_needed(&self) -> bool {
+        self.on_ws && !self.optional && !self.may_be_empty
+    }
+
     fn on(&self, side: Side) -> bool {
         match side {
             Side::Rest => self.on_rest,

@@ -52,6 +52,46 @@ impl Content {
         }
     }
 
+    /// What a patch makes of the record before: what it leaves out is as it was. Its text is put together under the
+    /// columns' names.
+    pub fn onto(&self, before: &Content, names: &[&str]) -> Content {
+        let (new, old) = (&*self.0, &*before.0);
+        let mut record = Record { columns: new.columns, row_columns: new.row_columns, ..Record::default() };
+        record.text.push('{');
+        for (column, name) in names.iter().enumerate() {
+            let from = if new.kind(column) == Kind::Absent { old } else { new };
+            let slot = from.slot(column);
+            if slot.kind == Kind::Absent {
+                record.slots.push(Slot::default());
+                continue;
+            }
+            if record.text.len() > 1 {
+                record.text.push(',');
+            }
+            record.text.push_str(&crate::model::text::as_json_string(name));
+            record.text.push(':');
+            let start = record.text.len() as u32;
+            // Of what is no value only the kind is kept.
+            record.text.push_str(match slot.kind {
+                Kind::Object => "{}",
+                Kind::Array => "[]",
+                _ => from.raw(column),
+            });
+            let len = record.text.len() as u32 - start;
+            record.slots.push(Slot { start, len, kind: slot.kind });
+        }
+        record.text.push('}');
+        record.record_len = record.text.len() as u32;
+        let from = if new.rows_kind == Kind::Absent { old } else { new };
+        record.rows_kind = from.rows_kind;
+        for slot in &from.slots[from.columns as usize..] {
+            let start = record.text.len() as u32;
+            record.text.push_str(slot.raw(&from.text));
+            record.slots.push(Slot { start, ..*slot });
+        }
+        Content(Arc::new(record))
+    }
+
     /// Byte for byte the same, with what came from outside the record.
     pub fn same_text(&self, other: &Content) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.text == other.text

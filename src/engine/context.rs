@@ -26,6 +26,8 @@ pub enum Task {
     Revised(Timestamp),
     /// A step between ticks, by its number.
     Gap(u64),
+    /// A poll's word on whether the record is there, by its number.
+    Presence(u64),
     /// A request of the frontend, by its number within the feature.
     Request(u64),
 }

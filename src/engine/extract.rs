@@ -48,6 +48,8 @@ pub struct Body {
     /// For `Extraction::record`.
     pub records: Range<usize>,
     pub fault: Option<Fault>,
+    /// For `Extraction::root_of`.
+    roots: usize,
 }
 
 impl Extraction {
@@ -78,6 +80,11 @@ impl Extraction {
     /// What the n-th pointer from the body's root found.
     pub fn root(&self, record: &RecordSpan, n: usize) -> Slot {
         self.roots[record.roots as usize + n]
+    }
+
+    /// The same of a body, records or none.
+    pub fn root_of(&self, body: &Body, n: usize) -> Slot {
+        self.roots.get(body.roots + n).copied().unwrap_or_default()
     }
 
     /// The name under which the record stood in its object, or its path in a tree: a JSON string.
@@ -187,7 +194,7 @@ pub fn extract(plan: &SidePlan, text: &str, out: &mut Extraction) -> Result<Body
         None if !walk.found => Some(Fault::NoRecords),
         fault => fault,
     };
-    Ok(Body { records: first..out.records.len(), fault })
+    Ok(Body { records: first..out.records.len(), fault, roots })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

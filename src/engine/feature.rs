@@ -6,19 +6,22 @@ use super::compare::{self, Rules, key_text};
 use super::content::Content;
 use super::context::{Context, Counts, Deadline, Deadlines, remark};
 use super::endpoint::Endpoint;
-use super::extract::Extraction;
+use super::extract::{Body, Extraction};
+use super::frame;
 use super::intern::Interner;
 use super::ledger::{Draft, Ledger};
 use super::link::{Link, Opened};
 use super::market_status::{MarketWatch, Shown};
-use super::plan::SidePlan;
+use super::plan::{ColumnSource, SidePlan};
+use super::reshape::reshaped;
 use super::sessions::Sessions;
 use super::stream::{Stream, WsRecord};
-use crate::contract::{Contract, Feature};
+use crate::contract::{Contract, Feature, Mode, Source};
 use crate::model::json::Kind;
 use crate::model::series::Timeline;
 use crate::model::value::parse_instant;
 use crate::model::{Class, Severity, Span, Timestamp};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -32,6 +35,9 @@ pub struct Spec {
     /// Columns of the key, and of the event time.
     key: Vec<usize>,
     time: Option<usize>,
+    /// Columns of the key that stand around a message's records: a list is whole for one value of each.
+    scope: Vec<usize>,
+    is_patch: bool,
 }
 
 #[derive(Debug)]
@@ -106,7 +112,7 @@ pub struct Frame<'a> {
     pub at: Timestamp,
     pub opened: Opened,
     pub text: &'a str,
-    pub records: Range<usize>,
+    pub body: Body,
     pub extraction: &'a Extraction,
     pub plan: &'a SidePlan,
 }
@@ -140,6 +146,10 @@ impl Spec {
             settle: feature.settle,
             key: feature.key.iter().filter_map(column).collect(),
             time: feature.time.as_ref().and_then(column),
+            scope: (feature.key.iter().filter_map(column))
+                .filter(|&c| matches!(feature.fields[c].ws, Source::Root(_) | Source::Above(..)))
+                .collect(),
+            is_patch: feature.ws.mode == Mode::Patch,
             feature: feature.clone(),
         }
     }
@@ -159,9 +169,34 @@ impl Spec {
         feed_began.is_some_and(|began| at > began + self.feature.interval + self.settle)
     }
 
+    /// A part of the key that stands beside the records, at the body's root.
+    fn outside(
+        &self,
+        column: usize,
+        text: &str,
+        body: &Body,
+        (extraction, plan): (&Extraction, &SidePlan),
+    ) -> Option<String> {
+        let ColumnSource::Root(root) = plan.columns[column] else { return None };
+        let slot = extraction.root_of(body, root);
+        let is_key = matches!(slot.kind, Kind::String | Kind::Number | Kind::Bool);
+        let reshape = &self.feature.fields[column].reshape_ws;
+        let raw = || reshaped(reshape, slot.kind, slot.raw(text)).unwrap_or_else(|| slot.raw(text).into());
+        is_key.then(|| key_text(&self.rules.columns[column], &raw()))
+    }
+
+    /// The part of a record's key for which a message's list is whole.
+    fn scope(&self, content: &Content) -> String {
+        self.label_of(&self.scope, content)
+    }
+
     /// `country=USA,symbol=SPY`
     fn label(&self, content: &Content) -> String {
-        compare::label(self.key.iter().map(|&column| {
+        self.label_of(&self.key, content)
+    }
+
+    fn label_of(&self, columns: &[usize], content: &Content) -> String {
+        compare::label(columns.iter().map(|&column| {
             let rule = &self.rules.columns[column];
             (rule.name.as_str(), key_text(rule, content.raw(column)))
         }))
@@ -238,7 +273,8 @@ impl FeatureState {
         canonical.extend_from_slice(label.as_bytes());
         let number = self.keys.find(&canonical).unwrap_or_else(|| {
             let number = self.streams.len() as u32;
-            self.streams.push(Stream::new(label.into(), &self.spec.feature));
+            let scope = self.spec.scope(&self.scratch);
+            self.streams.push(Stream::new(label.into(), scope.into(), &self.spec.feature));
             self.keys.insert(&canonical, number);
             number
         });
@@ -303,6 +339,8 @@ impl FeatureState {
         self.sessions.answered(endpoint, received, feature.rest.poll, &feature.calendar);
         let feed_began = *self.first_answer.get_or_insert(received);
         let before = self.endpoints[endpoint].last;
+        // A list with a record whose key cannot be read may be whole, or not.
+        let mut is_whole = self.spec.feature.rest.mode == Mode::Snapshot;
         self.touched.clear();
         self.timeline.at(received).rest += records.len() as u64;
         for index in records {
@@ -316,6 +354,7 @@ impl FeatureState {
                 Ok(number) => number,
                 Err(column) => {
                     self.no_key(column, received, true, around.ledger);
+                    is_whole = false;
                     continue;
                 }
             };
@@ -341,13 +380,28 @@ impl FeatureState {
             let mut cx = context(&self.spec, &mut self.counts, number, around);
             let poll = Poll { sent, received, absent_before: None };
             self.streams[number as usize].answer_read(&mut cx, poll);
+            self.streams[number as usize].listed(&mut cx, sent, received, true);
+        }
+        if is_whole {
+            let mine = |stream: &Stream| {
+                stream.endpoint == Some(endpoint)
+                    && stream.rest_last.is_some_and(|last| last != (sent, received))
+            };
+            for (number, stream) in self.streams.iter_mut().enumerate().filter(|(_, stream)| mine(stream)) {
+                let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
+                stream.listed(&mut cx, sent, received, false);
+            }
         }
         let step = self.spec.feature.interval + self.spec.settle;
         self.endpoints[endpoint].answered(sent, received, step);
     }
 
     pub fn on_message(&mut self, frame: Frame<'_>, around: &mut Surroundings<'_>) {
-        let Frame { at, opened, text, records, extraction, plan } = frame;
+        let Frame { at, opened, text, body, extraction, plan } = frame;
+        let records = body.records.clone();
+        // A list with a record whose key cannot be read may be whole, or not.
+        let mut is_whole = true;
+        self.touched.clear();
         self.traffic.first_message.get_or_insert(at);
         self.traffic.last_message = Some(at);
         self.traffic.ws_in_hours += u64::from(self.spec.feature.calendar.segment_at(at).is_some());
@@ -363,11 +417,25 @@ impl FeatureState {
                 Ok(number) => number,
                 Err(column) => {
                     self.no_key(column, at, false, around.ledger);
+                    is_whole = false;
                     continue;
                 }
             };
             self.unexpected(number, extraction, index, (plan, text), at, false);
-            let known = extraction.record(index).event;
+            if self.spec.feature.ws.tells_removal() || self.streams[number].presence.is_some() {
+                self.touched.push(number as u32);
+                let cx = context(&self.spec, &mut self.counts, number as u32, around);
+                self.streams[number].said_there(&cx, at, true);
+            }
+            let mut known = extraction.record(index).event;
+            if self.spec.is_patch {
+                let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
+                match self.streams[number].folded(&mut cx, opened.epoch, &self.scratch) {
+                    Some(folded) => self.scratch = folded,
+                    None => continue,
+                }
+                known = None;
+            }
             let event = known.or_else(|| self.spec.event_time(&self.scratch, at));
             self.streams[number].first_sight(self.spec.comes_late(at, self.first_answer));
             self.status_shown(number, compare::Side::Ws, at, at, around.ledger);
@@ -375,6 +443,69 @@ impl FeatureState {
                 WsRecord { at, epoch: opened.epoch, opened: opened.at, event, content: &self.scratch };
             let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
             self.streams[number].on_ws(&mut cx, record);
+        }
+        if is_whole && self.spec.feature.ws.mode == Mode::Snapshot {
+            self.left_out(at, text, &body, (extraction, plan), around);
+        }
+        self.removed(at, text, &body, (extraction, plan), around);
+    }
+
+    /// A list was whole: what it could have held and did not is gone.
+    fn left_out(
+        &mut self,
+        at: Timestamp,
+        text: &str,
+        body: &Body,
+        read: (&Extraction, &SidePlan),
+        around: &mut Surroundings<'_>,
+    ) {
+        let (extraction, plan) = read;
+        let touched = std::mem::take(&mut self.touched);
+        let mut scopes: BTreeSet<Box<str>> =
+            touched.iter().map(|&number| self.streams[number as usize].scope.clone()).collect();
+        let rule = |column: usize| &self.spec.rules.columns[column];
+        let outside = self.spec.scope.iter().map(|&column| {
+            let text = self.spec.outside(column, text, body, (extraction, plan))?;
+            Some((rule(column).name.as_str(), text))
+        });
+        if let Some(parts) = outside.collect::<Option<Vec<_>>>() {
+            scopes.insert(compare::label(parts.into_iter()).into());
+        }
+        for (number, stream) in self.streams.iter_mut().enumerate() {
+            if scopes.contains(&stream.scope) && !touched.contains(&(number as u32)) {
+                let cx = context(&self.spec, &mut self.counts, number as u32, around);
+                stream.said_there(&cx, at, false);
+            }
+        }
+        self.touched = touched;
+    }
+
+    /// A message names what is gone: by a key, a list of keys, or an object of which they are the members.
+    fn removed(
+        &mut self,
+        at: Timestamp,
+        text: &str,
+        body: &Body,
+        read: (&Extraction, &SidePlan),
+        around: &mut Surroundings<'_>,
+    ) {
+        let Some(slot) = read.1.removed.map(|root| read.0.root_of(body, root)) else { return };
+        for key in named(slot.kind, slot.raw(text)) {
+            let parts = self.spec.key.iter().map(|&column| {
+                let rule = &self.spec.rules.columns[column];
+                let reshape = &self.spec.feature.fields[column].reshape_ws;
+                let text = match self.spec.scope.contains(&column) {
+                    true => self.spec.outside(column, text, body, read)?,
+                    false => key_text(rule, &reshaped(reshape, kind_of(&key), &key).unwrap_or(key.clone())),
+                };
+                Some((rule.name.as_str(), text))
+            });
+            let Some(parts) = parts.collect::<Option<Vec<_>>>() else { continue };
+            let label = compare::label(parts.into_iter());
+            if let Some(number) = self.streams.iter().position(|stream| *stream.label == *label) {
+                let cx = context(&self.spec, &mut self.counts, number as u32, around);
+                self.streams[number].said_there(&cx, at, false);
+            }
         }
     }
 
@@ -491,6 +622,20 @@ impl Spec {
     pub fn pace(&self) -> Pace {
         Pace { interval: self.feature.interval, settle: self.settle }
     }
+}
+
+/// The keys in a list of them, the members' names of an object, or the one key that stands there: their JSON texts.
+fn named(kind: Kind, raw: &str) -> Vec<String> {
+    match kind {
+        Kind::Array => frame::elements(raw).map(String::from).collect(),
+        Kind::Object => frame::members(raw).map(|name| format!("\"{name}\"")).collect(),
+        Kind::String | Kind::Number => vec![raw.to_string()],
+        _ => Vec::new(),
+    }
+}
+
+fn kind_of(raw: &str) -> Kind {
+    if raw.starts_with('"') { Kind::String } else { Kind::Number }
 }
 
 /// The endpoint that shows a stream; where none has, the only one there is.

@@ -36,6 +36,21 @@ pub fn elements(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// The names of an object's members, without quotes and as they are written.
+pub fn members(text: &str) -> impl Iterator<Item = &str> {
+    let mut scanner = Scanner::new(text);
+    let is_object = scanner.peek() == Kind::Object;
+    if is_object {
+        scanner.enter();
+    }
+    let mut first = true;
+    std::iter::from_fn(move || {
+        let (name, _) = if is_object { scanner.member(&mut first).ok()?? } else { return None };
+        scanner.value().ok()?;
+        Some(name)
+    })
+}
+
 /// Finds by what a frame is known and where that leads; a frame that leads nowhere is still read whole, so
 /// that damage shows.
 pub fn route(plan: &Plan, text: &str) -> Result<Routed, NotJson> {
@@ -67,7 +82,15 @@ fn by_presence(plan: &Plan, text: &str) -> Result<Option<Routed>, NotJson> {
     Ok(match groups[..] {
         [] => ignored.then_some(Routed::Ignored),
         [group] => Some(Routed::Features(group)),
-        _ => Some(Routed::Several(groups.iter().flat_map(|group| plan.group(*group)).copied().collect())),
+        _ => {
+            let mut features: Vec<usize> = Vec::new();
+            for feature in groups.iter().flat_map(|group| plan.group(*group)) {
+                if !features.contains(feature) {
+                    features.push(*feature);
+                }
+            }
+            Some(Routed::Several(features))
+        }
     })
 }
 

@@ -73,6 +73,8 @@ pub struct SidePlan {
     pub columns: Vec<ColumnSource>,
     pub row_columns: Vec<ColumnSource>,
     pub roots: usize,
+    /// Of them, the one that names the records that are gone.
+    pub removed: Option<usize>,
     /// Columns of the record, and of its rows, whose values are written anew before anything is made of them.
     pub reshaped: Vec<(Column, Reshape)>,
     pub row_reshaped: Vec<(Column, Reshape)>,
@@ -143,7 +145,9 @@ impl Plan {
             signs.lead(&Sign::Says { at: None, text: kind.clone() }, Route::Keepalive);
         }
         for (i, feature) in contract.features.iter().enumerate() {
-            signs.feature(&feature.ws.sign, i);
+            for sign in &feature.ws.signs {
+                signs.feature(sign, i);
+            }
         }
         let type_at = &contract.ws.type_at.0;
         let mut features: Vec<FeaturePlan> =
@@ -260,11 +264,11 @@ impl FeaturePlan {
             rows.map(|r| (r.at_ws.as_slice(), r.fields.as_slice())),
         );
         // The type is no unexpected member, and a second one is a duplicate.
-        let own_sign = match &feature.ws.sign {
+        let own_signs = feature.ws.signs.iter().filter_map(|sign| match sign {
             Sign::Says { at, .. } => at.as_ref().map(|at| at.0.as_slice()),
             Sign::Has(_) => None,
-        };
-        for at in [Some(type_at), own_sign].into_iter().flatten() {
+        });
+        for at in std::iter::once(type_at).chain(own_signs) {
             ws.path(ws.plan.root, at);
             ws.declare(&feature.ws.records, at);
         }
@@ -276,6 +280,12 @@ impl FeaturePlan {
                     side.declare(records, &pointer.0);
                 }
             }
+        }
+        if let Some(changed) = &feature.ws.changed {
+            ws.within(changed);
+        }
+        if let Some(removed) = &feature.ws.removed {
+            ws.plan.removed = Some(ws.root(&removed.0));
         }
         let reshaped = |fields: &[Field], side: fn(&Field) -> &Reshape| -> Vec<(Column, Reshape)> {
             let all = fields.iter().map(side).enumerate().filter(|(_, reshape)| !reshape.is_none());
@@ -324,6 +334,7 @@ impl Builder {
             columns: Vec::new(),
             row_columns: Vec::new(),
             roots: 0,
+            removed: None,
             reshaped: Vec::new(),
             row_reshaped: Vec::new(),
             only: Vec::new(),
@@ -373,18 +384,7 @@ impl Builder {
                 let node = self.path(entry, path);
                 self.capture(node, column)
             }
-            Source::Root(pointer) => {
-                let node = self.path(self.plan.root, &pointer.0);
-                let root = match self.plan.nodes[node].capture {
-                    Some(root) => root,
-                    None => {
-                        self.plan.nodes[node].capture = Some(self.plan.roots);
-                        self.plan.roots += 1;
-                        self.plan.roots - 1
-                    }
-                };
-                ColumnSource::Root(root)
-            }
+            Source::Root(pointer) => ColumnSource::Root(self.root(&pointer.0)),
             Source::Param(name) => ColumnSource::Param(name.clone()),
             Source::Constant(text) => {
                 ColumnSource::Constant(serde_json::to_string(text).unwrap_or_else(|_| "\"\"".into()))
@@ -392,6 +392,22 @@ impl Builder {
             // Taken with the records, whose place says from where; a row has none.
             Source::Above(..) | Source::Absent => ColumnSource::Absent,
         }
+    }
+
+    /// What stands at a pointer from the body's root, by its number.
+    fn root(&mut self, pointer: &[String]) -> usize {
+        let node = self.path(self.plan.root, pointer);
+        let roots = &mut self.plan.roots;
+        *self.plan.nodes[node].capture.get_or_insert_with(|| {
+            *roots += 1;
+            *roots - 1
+        })
+    }
+
+    /// A record's values may stand in this member of it as well.
+    fn within(&mut self, member: &str) {
+        let record = self.plan.record;
+        self.plan.nodes[record].children.push((member.into(), record));
     }
 
     /// A column from an object around the records.

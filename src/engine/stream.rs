@@ -16,7 +16,9 @@ use super::content::Content;
 use super::context::{Context, Remark, Task};
 use super::endpoint::Endpoint;
 use super::ledger::Draft;
-use crate::contract::{Align, Cadence, Feature};
+use super::presence::Presence;
+use crate::contract::{Align, Cadence, Feature, Mode};
+use crate::model::json::Kind;
 use crate::model::{Class, Severity, Span, Timestamp};
 use delays::Delays;
 use frozen::Streak;
@@ -26,6 +28,8 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Stream {
     pub label: Arc<str>,
+    /// The part of its key that stands around a message's records.
+    pub scope: Box<str>,
     /// The endpoint that shows it.
     pub endpoint: Option<usize>,
     pub rest_first: Option<Timestamp>,
@@ -52,6 +56,10 @@ pub struct Stream {
     pub shown_by_rest: bool,
     /// Its first message, where REST had the time to show its key and did not.
     pub unknown_since: Option<Timestamp>,
+    /// Where either side says what is gone.
+    pub presence: Option<Box<Presence>>,
+    /// What patches are folded onto, and of which connection it is.
+    patched: Option<Box<(u32, Content)>>,
     align: AlignState,
     /// REST versions first shown since the last tick.
     news: Vec<News>,
@@ -91,7 +99,8 @@ pub struct WsRecord<'r> {
 }
 
 impl Stream {
-    pub fn new(label: Arc<str>, feature: &Feature) -> Stream {
+    pub fn new(label: Arc<str>, scope: Box<str>, feature: &Feature) -> Stream {
+        let tells_absence = feature.rest.mode == Mode::Snapshot || feature.ws.tells_removal();
         let align = match feature.align {
             Align::Time => AlignState::Time(TimeState::default()),
             Align::Arrival => AlignState::Arrival(ArrivalState::default()),
@@ -102,6 +111,7 @@ impl Stream {
         };
         Stream {
             label,
+            scope,
             endpoint: None,
             rest_first: None,
             rest_last: None,
@@ -119,6 +129,8 @@ impl Stream {
             watched: Span::ZERO,
             shown_by_rest: false,
             unknown_since: None,
+            presence: tells_absence.then(Box::default),
+            patched: None,
             align,
             news: Vec::new(),
             missed_since_tick: false,
@@ -154,6 +166,42 @@ impl Stream {
     }
 
     // ---- the WebSocket's side ----
+
+    /// The record that a patch leaves, of all that this connection said of the stream; `None` while not all of it
+    /// is known.
+    pub fn folded(&mut self, cx: &mut Context<'_>, epoch: u32, patch: &Content) -> Option<Content> {
+        let names: Vec<&str> = cx.rules.columns.iter().map(|rule| rule.name.as_str()).collect();
+        let before = self.patched.as_deref().filter(|(of, _)| *of == epoch).map(|(_, before)| before);
+        let folded = match before {
+            Some(before) => patch.onto(before, &names),
+            None => patch.clone(),
+        };
+        self.patched = Some(Box::new((epoch, folded.clone())));
+        let mut columns = cx.rules.columns.iter().enumerate();
+        let whole = columns.all(|(column, rule)| !rule.is_needed() || folded.kind(column) != Kind::Absent)
+            && (!cx.rules.has_rows || folded.rows_kind != Kind::Absent);
+        if !whole {
+            cx.counts.unjudged_head += 1;
+        }
+        whole.then_some(folded)
+    }
+
+    /// Whether a message says that the record is there, or that it is gone.
+    pub fn said_there(&mut self, cx: &Context<'_>, at: Timestamp, there: bool) {
+        if let Some(presence) = &mut self.presence {
+            presence.on_ws(cx, at, there);
+        }
+        if !there {
+            self.patched = None;
+        }
+    }
+
+    /// Whether an answer lists it.
+    pub fn listed(&mut self, cx: &mut Context<'_>, sent: Timestamp, received: Timestamp, listed: bool) {
+        if let Some(presence) = &mut self.presence {
+            presence.on_rest(cx, sent, received, listed);
+        }
+    }
 
     pub fn on_ws(&mut self, cx: &mut Context<'_>, record: WsRecord<'_>) {
         let WsRecord { at, epoch, event, content, .. } = record;
@@ -410,6 +458,12 @@ impl Stream {
                 state.judge_revised(cx, &label, event, at, &mut self.remarks);
             }
             (_, Task::Gap(n)) => self.judge_gap(cx, endpoint, n),
+            (_, Task::Presence(n)) => {
+                let last = self.last_ws.as_ref().map_or("", |(_, content)| content.record());
+                if let Some(presence) = &mut self.presence {
+                    presence.judge(cx, &label, n, last);
+                }
+            }
             _ => {}
         }
     }
@@ -431,6 +485,9 @@ impl Stream {
     ) {
         if let AlignState::Arrival(state) = &mut self.align {
             state.closed(epoch, at);
+        }
+        if let Some(presence) = self.presence.as_mut().filter(|_| !cx.link.is_open()) {
+            presence.closed(at);
         }
         let ticks_here = match self.cadence.last() {
             Some(tick) => tick.segment.epoch == epoch,
@@ -509,5 +566,9 @@ impl Stream {
         self.newest_event = None;
         self.last_epoch = None;
         self.untimed = None;
+        self.patched = None;
+        if let Some(presence) = &mut self.presence {
+            presence.end();
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! One simulated session: made, recorded, read back, judged. What does not depend on what is asked of it.
 
 use crate::common::{Told, fold};
-use cutover::capture::{Reader, ReaderOptions, Writer, encode};
+use cutover::capture::{Reader, ReaderOptions};
 use cutover::contract::Contract;
 use cutover::model::{Event, Observation, Payload, Severity, Span, Timestamp};
 use cutover::reference::{Simulation, SimulationOptions, TruthEntry};
@@ -32,7 +32,7 @@ pub fn judge(contract: &Arc<Contract>, seen: &[Observation<'_>]) -> Result<Told,
     if (&told.findings, &told.outcome) != (&again.findings, &again.outcome) {
         return Err(format!("advance changed {}", first_difference(&told, &again)));
     }
-    let bytes = recorded(seen);
+    let bytes = crate::common::recorded(seen);
     let mut reader = Reader::new(&bytes[..], ReaderOptions::default());
     let replayed = crate::common::told(contract, |engine| {
         if let Some((at, start)) = reader.read_start().unwrap() {
@@ -56,17 +56,6 @@ fn first_difference(a: &Told, b: &Told) -> String {
         }
         None => "the outcome".into(),
     }
-}
-
-fn recorded(seen: &[Observation<'_>]) -> Vec<u8> {
-    let mut writer = Writer::new(Vec::new());
-    let mut line = String::new();
-    for observation in seen {
-        line.clear();
-        encode(observation, &mut line);
-        writer.append(observation.at, &line).unwrap();
-    }
-    writer.finish().unwrap()
 }
 
 pub fn line(f: &cutover::model::Finding) -> String {

@@ -1,17 +1,22 @@
 //! Runs written down as scripts: what was seen when, in seconds after the start; what followed.
 #![allow(dead_code)]
 
+use cutover::capture::{Blocks, CaptureError, ReaderOptions, Sequence, Writer, encode};
 use cutover::checks::{Provenance, conclude};
 use cutover::contract::{Contract, parse};
-use cutover::engine::Engine;
+use cutover::engine::{Batch, Engine};
 use cutover::model::{
     Class, ClosedBy, EndReason, Event, Finding, Observation, Outcome, Payload, Severity, Start, Timestamp,
     Verdict,
 };
+use cutover::source::ahead::read_ahead;
 use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
+const READERS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 /// 2025-12-19T14:30:00Z
 pub const START: i64 = 1_766_154_600_000_000_000;
 
@@ -177,14 +182,50 @@ impl Script {
             .collect()
     }
 
-    /// Runs it; and runs it again with `advance` called between all observations, which must change nothing.
+    /// Runs it; and runs it again with `advance` called between all observations, and as a capture of which whole
+    /// blocks are read before any line is judged. Neither may change anything.
     pub fn run(&self) -> Told {
-        let told = fold(&self.contract, &self.observations(), false);
-        let again = fold(&self.contract, &self.observations(), true);
+        let observations = self.observations();
+        let told = fold(&self.contract, &observations, false);
+        let again = fold(&self.contract, &observations, true);
         assert_eq!(told.findings, again.findings, "advance changed the findings");
         assert_eq!(told.outcome, again.outcome, "advance changed the outcome");
+        let again = replayed(&self.contract, &observations);
+        assert_eq!(told.findings, again.findings, "the replay changed the findings");
+        assert_eq!(told.outcome, again.outcome, "the replay changed the outcome");
         told
     }
+}
+
+/// The observations as lines of a capture.
+pub fn recorded(observations: &[Observation<'_>]) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new());
+    let mut line = String::new();
+    for observation in observations {
+        line.clear();
+        encode(observation, &mut line);
+        writer.append(observation.at, &line).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+/// As captures, each up to its end, that are read on another thread than they are judged on.
+fn replayed(contract: &Arc<Contract>, observations: &[Observation<'_>]) -> Told {
+    told(contract, |engine| {
+        let plan = engine.plan().clone();
+        for run in observations.split_inclusive(|seen| matches!(seen.event, Event::End { .. })) {
+            let begun = matches!(run[0].event, Event::Start(_));
+            let event = Event::Start(Box::new(Start { capture: 1, ..Start::default() }));
+            let start = Observation { at: run[0].at, event };
+            let head = if begun { Vec::new() } else { recorded(&[start]) };
+            let capture = [head, recorded(run)].concat();
+            let (mut blocks, mut sequence) =
+                (Blocks::new(&*capture), Sequence::new(ReaderOptions::default()));
+            let fold =
+                |batch: &mut Batch| batch.fold(&mut sequence, engine, |_, _| Ok::<(), CaptureError>(()));
+            read_ahead(&mut blocks, VecDeque::new(), &plan, READERS, fold).unwrap();
+        }
+    })
 }
 
 pub fn fold(contract: &Arc<Contract>, observations: &[Observation<'_>], advance: bool) -> Told {

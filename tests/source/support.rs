@@ -4,8 +4,8 @@ use bytes::Bytes;
 use cutover::calendar::CalendarRule;
 use cutover::capture::{Reader, ReaderOptions, Tail, Writer, decode_checked, encode};
 use cutover::contract::{
-    Align, Cadence, Contract, Feature, Limits, Logs, Pointer, Records, RestFeed, RestSettings, Sign, Tls,
-    WsFeed, WsSettings,
+    Align, Cadence, Contract, Feature, Limits, Logs, Mode, Pointer, Records, RestFeed, RestSettings, Sign,
+    Tls, WsFeed, WsSettings,
 };
 use cutover::model::{Event, Observation, Payload, Span};
 use cutover::source::{CaptureSink, Clock, ProxySettings, RunEnd, RunError, RunSettings, run};
@@ -30,7 +30,14 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub fn feature(name: &str) -> Feature {
     let sign = Sign::Says { at: None, text: name.to_string() };
-    let ws = WsFeed { sign, records: Records::default(), only: Vec::new() };
+    let ws = WsFeed {
+        signs: vec![sign],
+        records: Records::default(),
+        only: Vec::new(),
+        mode: Mode::default(),
+        removed: None,
+        changed: None,
+    };
     Feature {
         name: name.into(),
         flag: String::new(),
@@ -56,6 +63,7 @@ pub fn feature(name: &str) -> Feature {
             latest_within: None,
             pages: None,
             only: Vec::new(),
+            mode: Mode::default(),
         },
         ws,
         fields: Vec::new(),

@@ -6,13 +6,14 @@ use super::calendars::{Calendars, zone};
 use super::connection::{headers, method, path, place_or_report, pointer_or_report};
 use super::field::{self, Context};
 use super::reader::{At, Table, Text, integer_of};
-use super::records::records;
+use super::records::{changed, mode, records, removed};
 use super::text::{is_word, placeholders};
 use super::{default_time_tolerance, limits, market, rows};
 use crate::calendar::CalendarRule;
 use crate::contract::expression::Invariant;
 use crate::contract::{
-    Align, Cadence, Feature, Field, FieldType, Limits, Only, Pages, RestFeed, Sign, Source, WsFeed, spelling,
+    Align, Cadence, Feature, Field, FieldType, Limits, Mode, Only, Pages, RestFeed, Sign, Source, WsFeed,
+    spelling,
 };
 use crate::model::Span;
 use std::sync::Arc;
@@ -134,6 +135,7 @@ fn feature(table: &Table<'_, '_>, defaults: &Defaults, calendars: &Calendars) ->
         }
         if let (Some(ws_table), Some(ws)) = (&ws, &mut ws_feed) {
             ws.only = only(ws_table, fields, |field| &field.ws);
+            check_removed(ws_table, ws, &context.key, fields);
         }
         for (feed, records) in [(&rest, &context.records_rest), (&ws, &context.records_ws)] {
             if let (Some(feed), Some(index)) = (feed, &records.index) {
@@ -287,6 +289,7 @@ fn rest_feed(table: &Table<'_, '_>) -> Option<RestFeed> {
         latest_within: latest_within(table),
         pages: pages(table),
         only: Vec::new(),
+        mode: mode(table, &[Mode::Upsert, Mode::Snapshot]),
     };
     // Read once the fields are known.
     table.raw("only");
@@ -295,21 +298,35 @@ fn rest_feed(table: &Table<'_, '_>) -> Option<RestFeed> {
 }
 
 fn ws_feed(table: &Table<'_, '_>) -> Option<WsFeed> {
-    let sign = sign(table);
+    let signs = signs(table);
     let records = records(table);
+    let mode = mode(table, &[Mode::Upsert, Mode::Snapshot, Mode::Patch]);
+    let (removed, changed) = (removed(table, mode), changed(table, mode));
     // Read once the fields are known.
     table.raw("only");
     table.finish();
-    Some(WsFeed { sign: sign?, records, only: Vec::new() })
+    Some(WsFeed { signs: signs?, records, only: Vec::new(), mode, removed, changed })
 }
 
-/// `type = "positions"`, `type = 7` with `type_at = "/id"`, or `has = "/event/c"`.
-fn sign(table: &Table<'_, '_>) -> Option<Sign> {
-    if let Some(text) = table.filled_text("has") {
+/// `type = "positions"`, `type = 7` with `type_at = "/id"`, `has = "/event/c"`, or a list of such places.
+fn signs(table: &Table<'_, '_>) -> Option<Vec<Sign>> {
+    if table.has("has") {
         for key in ["type", "type_at"] {
             table.ineffective(key, "`has` says already which frames are this feature's");
         }
-        return Some(Sign::Has(place_or_report(table, &text)));
+        let one = matches!(table.raw("has").map(|value| value.get_ref()), Some(DeValue::String(_)));
+        let places = match one {
+            true => table.filled_text("has").into_iter().collect(),
+            false => {
+                let list = table.names("has")?;
+                if list.value.is_empty() {
+                    table.error(list.at, "`has` names no place; give one or more, such as `[\"/event/a\"]`");
+                    return None;
+                }
+                list.value
+            }
+        };
+        return Some(places.iter().map(|text| Sign::Has(place_or_report(table, text))).collect());
     }
     let at = table.filled_text("type_at").map(|text| pointer_or_report(table, &text));
     let number = table.raw("type").and_then(|value| match value.get_ref() {
@@ -318,8 +335,23 @@ fn sign(table: &Table<'_, '_>) -> Option<Sign> {
     });
     let text = number.or_else(|| table.filled_text("type").map(|text| text.value));
     match text {
-        Some(text) => Some(Sign::Says { at, text }),
+        Some(text) => Some(vec![Sign::Says { at, text }]),
         None => table.lacking("type", "\"positions\""),
+    }
+}
+
+/// What is gone is named by one field of the key; the others stand at the message's root.
+fn check_removed(table: &Table<'_, '_>, ws: &WsFeed, key: &[String], fields: &[Field]) {
+    let Some(text) = table.filled_text("removed").filter(|_| ws.removed.is_some()) else { return };
+    let own = fields.iter().filter(|f| key.contains(&f.name) && !matches!(f.ws, Source::Root(_)));
+    let own: Vec<&str> = own.map(|field| field.name.as_str()).collect();
+    if own.len() != 1 {
+        let message = format!(
+            "`removed` names records by one field, and the key has {} that do not stand at the message's root: {}",
+            own.len(),
+            own.join(", ")
+        );
+        table.error(text.at, &message);
     }
 }
 

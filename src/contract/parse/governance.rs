@@ -221,7 +221,7 @@ pub fn check_ignored_types(root: &Table<'_, '_>, features: &[Feature]) {
     let lists = ["ignore_types", "keepalive_types"].into_iter().filter_map(|key| ws.texts(key));
     for text in lists.flat_map(|list| list.value) {
         let sign = Sign::Says { at: None, text: text.value };
-        if let Some(feature) = features.iter().find(|feature| feature.ws.sign == sign) {
+        if let Some(feature) = features.iter().find(|feature| feature.ws.signs.contains(&sign)) {
             let message =
                 format!("type `{}` is what feature `{}` reads; it cannot be ignored", text.raw, feature.name);
             root.error(text.at, &message);

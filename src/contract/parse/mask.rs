@@ -67,7 +67,7 @@ const KNOWN_AT_TOP: [&str; 12] = [
 ];
 
 /// Keys of the connections whose values are no credentials; `login` has its own.
-const HARMLESS: [&str; 37] = [
+const HARMLESS: [&str; 40] = [
     "base_url",
     "timeout",
     "ca",
@@ -96,6 +96,9 @@ const HARMLESS: [&str; 37] = [
     "flatten",
     "join",
     "absent",
+    "mode",
+    "removed",
+    "changed",
     "each",
     "method",
     "shows",

@@ -1,10 +1,11 @@
-//! Where a side's records stand in its bodies: `records`, `index`, `except`, `flatten`, `join`, `absent`.
+//! Where a side's records stand in its bodies (`records`, `index`, `except`, `flatten`, `join`, `absent`), and what a
+//! body says of those that it leaves out (`mode`, `removed`, `changed`).
 //!
 //! Owns which of these have an effect beside which. What is made of a record's fields is `field`'s.
 
-use super::connection::pointer_or_report;
+use super::connection::{place_or_report, pointer_or_report};
 use super::reader::Table;
-use crate::contract::{Records, Tree, spelling};
+use crate::contract::{Mode, Pointer, Records, Tree, spelling};
 
 /// Between the names of a leaf's path.
 const JOIN: &str = "/";
@@ -47,4 +48,38 @@ fn may_lack(table: &Table<'_, '_>) -> bool {
         );
     }
     found.is_some_and(|(_, may_lack)| *may_lack)
+}
+
+/// `mode = "snapshot"`: one of those that this side may have.
+pub fn mode(table: &Table<'_, '_>, may: &[Mode]) -> Mode {
+    let Some(text) = table.text("mode") else { return Mode::Upsert };
+    let name = |mode: &Mode| match mode {
+        Mode::Upsert => "upsert",
+        Mode::Snapshot => "snapshot",
+        Mode::Patch => "patch",
+    };
+    let found = may.iter().copied().find(|mode| name(mode) == text.value);
+    if found.is_none() {
+        let cure = spelling::cure(&text.value, may.iter().map(name));
+        table.error(text.at, &format!("`{}` is no mode of this side; {cure}", text.raw));
+    }
+    found.unwrap_or_default()
+}
+
+/// `removed = "/event/r"`
+pub fn removed(table: &Table<'_, '_>, mode: Mode) -> Option<Pointer> {
+    if mode == Mode::Snapshot {
+        table.ineffective("removed", "a snapshot says what is gone by leaving it out");
+        return None;
+    }
+    table.filled_text("removed").map(|text| place_or_report(table, &text))
+}
+
+/// `changed = "+"`
+pub fn changed(table: &Table<'_, '_>, mode: Mode) -> Option<String> {
+    if mode != Mode::Patch {
+        table.ineffective("changed", "it is where a patch stands in a record (`mode = \"patch\"`)");
+        return None;
+    }
+    table.filled_text("changed").map(|text| text.value)
 }
