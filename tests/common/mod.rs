@@ -175,11 +175,19 @@ impl Script {
         events.sort_by_key(|(at, sequence, _)| (*at, *sequence));
         let start =
             Start { capture: 1, tool: "cutover test".into(), flags: self.flags.clone(), ..Start::default() };
-        let first = events.first().map_or(at(self.begins), |e| e.0.min(at(self.begins)));
-        let begin = Observation { at: first, event: Event::Start(Box::new(start)) };
-        std::iter::once(begin)
-            .chain(events.into_iter().map(|(at, _, event)| Observation { at, event }))
-            .collect()
+        let mut begins = Some(events.first().map_or(at(self.begins), |e| e.0.min(at(self.begins))));
+        let mut observations = Vec::new();
+        for (at, _, event) in events {
+            let ends = matches!(event, Event::End { .. });
+            if let Some(first) = begins.take() {
+                let event = Event::Start(Box::new(start.clone()));
+                observations.push(Observation { at: first.min(at), event });
+            }
+            observations.push(Observation { at, event });
+            // What follows an end is another capture.
+            begins = ends.then_some(Timestamp::MAX);
+        }
+        observations
     }
 
     /// Runs it; and runs it again with `advance` called between all observations, and as a capture of which whole
@@ -214,11 +222,7 @@ fn replayed(contract: &Arc<Contract>, observations: &[Observation<'_>]) -> Told 
     told(contract, |engine| {
         let plan = engine.plan().clone();
         for run in observations.split_inclusive(|seen| matches!(seen.event, Event::End { .. })) {
-            let begun = matches!(run[0].event, Event::Start(_));
-            let event = Event::Start(Box::new(Start { capture: 1, ..Start::default() }));
-            let start = Observation { at: run[0].at, event };
-            let head = if begun { Vec::new() } else { recorded(&[start]) };
-            let capture = [head, recorded(run)].concat();
+            let capture = recorded(run);
             let (mut blocks, mut sequence) =
                 (Blocks::new(&*capture), Sequence::new(ReaderOptions::default()));
             let fold =
