@@ -10,6 +10,7 @@ mod cap;
 mod exchange;
 mod login;
 mod pages;
+mod validator;
 
 pub use login::LoginError;
 pub(super) use login::{Session, Token};
@@ -26,15 +27,16 @@ use cap::Cap;
 use exchange::{Answer, Failure, Limits};
 use pages::Stack;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method, redirect};
+use reqwest::{Client, Method, RequestBuilder, redirect};
 use serde_json::Value;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use url::Url;
+use validator::Validator;
 
 /// What the client calls itself, unless the contract says otherwise.
 pub(super) const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"));
@@ -71,6 +73,8 @@ impl RestFeeds {
                     session: Arc::clone(&session),
                     cap: Arc::clone(&cap),
                     permits: Arc::clone(&permits),
+                    validator: Validator::default(),
+                    resting: Mutex::default(),
                     limits: Limits::of(contract),
                     every: wiring.clock.real(feature.rest.poll).max(SHORTEST_POLL),
                     phase: random.fraction(),
@@ -102,6 +106,10 @@ impl RestFeeds {
 
 /// A fast clock may ask for more than timers can do; tokio's timers tick in milliseconds.
 const SHORTEST_POLL: Duration = Duration::from_millis(2);
+
+/// A server that asks for more (`Retry-After`) is asked again all the same: whether REST serves is what a run is
+/// there to see.
+const LONGEST_REST: Duration = Duration::from_secs(60);
 
 /// One request that is sent again and again.
 #[derive(Debug)]
@@ -150,6 +158,9 @@ struct Poller {
     session: Arc<Session>,
     cap: Arc<Cap>,
     permits: Arc<Semaphore>,
+    validator: Validator,
+    /// Until when the server asked to be left alone.
+    resting: Mutex<Option<Instant>>,
     limits: Limits,
     /// Real time from poll to poll.
     every: Duration,
@@ -174,7 +185,7 @@ impl Poller {
                     // Held up past the next one: starting late would leave the grid.
                     let missed = due.elapsed() >= self.every;
                     due += self.every;
-                    if under_way || missed || !self.cap.admits(Instant::now()) {
+                    if under_way || missed || self.rests() || !self.cap.admits(Instant::now()) {
                         self.skip().await;
                     } else {
                         flight = Some(Box::pin(self.poll(asked.clone())));
@@ -214,13 +225,25 @@ impl Poller {
         };
         match answer {
             Ok(answer) => self.report(sent_at, answer).await,
-            Err(failure) => self.report_failure(sent_at, failure).await,
+            Err(failure) => {
+                if let Some(wait) = failure.retry_after {
+                    let until = Instant::now() + wait.min(LONGEST_REST);
+                    *self.resting.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+                }
+                self.report_failure(sent_at, failure).await;
+            }
         }
+    }
+
+    fn rests(&self) -> bool {
+        let until = *self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
     }
 
     async fn ask(&self, token: &Token) -> (Timestamp, Result<Answer, Failure>) {
         let sent_at = self.wiring.clock.now();
         let answer = match &self.endpoint.pages {
+            None if self.endpoint.method == Method::GET => self.if_changed(token).await,
             None => self.page(token, &self.endpoint.url).await,
             Some(pages) => self.all_pages(token, Stack::new(pages, self.limits.max_body)).await,
         };
@@ -228,9 +251,19 @@ impl Poller {
     }
 
     async fn page(&self, token: &Token, url: &Url) -> Result<Answer, Failure> {
+        exchange::exchange(self.request(token, url), &self.limits).await
+    }
+
+    async fn if_changed(&self, token: &Token) -> Result<Answer, Failure> {
+        let request = self.validator.on(self.request(token, &self.endpoint.url));
+        let answer = exchange::exchange(request, &self.limits).await?;
+        self.validator.note(&answer);
+        Ok(answer)
+    }
+
+    fn request(&self, token: &Token, url: &Url) -> RequestBuilder {
         let request = self.client.request(self.endpoint.method.clone(), url.clone());
-        let request = token.on(request.headers(self.endpoint.headers.clone()));
-        exchange::exchange(request, &self.limits).await
+        token.on(request.headers(self.endpoint.headers.clone()))
     }
 
     async fn all_pages(&self, token: &Token, mut stack: Stack<'_>) -> Result<Answer, Failure> {

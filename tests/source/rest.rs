@@ -137,6 +137,60 @@ async fn one_slow_endpoint_delays_no_other() {
     assert!(answered >= 10 && skipped >= 40, "{answered} answered, {skipped} skipped");
 }
 
+/// An answer that stays as it is has a tag; asked with it, the server has nothing to send.
+#[tokio::test]
+async fn what_did_not_change_is_not_sent_again() {
+    let polls = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(&polls);
+    let rest = http(move |request: Request<Incoming>| {
+        let version = asked.fetch_add(1, Ordering::SeqCst) / 3;
+        async move {
+            let tag = format!("\"v{version}\"");
+            if request.headers().get("if-none-match").is_some_and(|known| known == tag.as_str()) {
+                return status(304, "text/plain", "");
+            }
+            let mut answer = ok(format!("{{\"version\":{version}}}"));
+            answer.headers_mut().insert("etag", tag.parse().unwrap());
+            answer
+        }
+    })
+    .await;
+    let mut run = watch_contract(contract(rest, silent_websocket().await, &["x"]));
+    run.until_many(7, "polls", is_rest).await;
+    run.finish().await.unwrap();
+    let statuses: Vec<u16> = (run.seen().iter())
+        .filter_map(|line| match decode_checked(line).unwrap().event {
+            Event::Rest { status, .. } => Some(status),
+            _ => None,
+        })
+        .take(7)
+        .collect();
+    assert_eq!(statuses, [200, 304, 304, 200, 304, 304, 200]);
+    run.check_capture();
+}
+
+#[tokio::test]
+async fn a_server_that_asks_to_be_left_alone_is() {
+    let polls = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(&polls);
+    let rest = http(move |_| {
+        asked.fetch_add(1, Ordering::SeqCst);
+        async {
+            let mut answer = status(429, "text/plain", "");
+            answer.headers_mut().insert("retry-after", "3600".parse().unwrap());
+            answer
+        }
+    })
+    .await;
+    let mut run = watch_contract(contract(rest, silent_websocket().await, &["x"]));
+    let line = run.until("refusal", is_rest).await;
+    assert!(line.contains("\"error\":\"status\",\"status\":429"), "{line}");
+    let skipped = |event: &Event<'_>| matches!(event, Event::RestSkipped { .. });
+    run.until_many(5, "polls that are skipped", skipped).await;
+    run.finish().await.unwrap();
+    assert_eq!(polls.load(Ordering::SeqCst), 1);
+}
+
 #[tokio::test]
 async fn requests_carry_what_the_contract_says() {
     let rest = http(|request: Request<Incoming>| async move {

@@ -3,7 +3,7 @@
 use crate::model::Payload;
 use crate::source::body::payload;
 use crate::source::redact::Redactor;
-use reqwest::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
+use reqwest::header::{CONTENT_TYPE, ETAG, HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE};
 use reqwest::{RequestBuilder, Response};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -23,6 +23,7 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
     /// The cookies that it sets, each `name=value`.
     pub(super) cookies: Vec<String>,
+    pub(super) etag: Option<HeaderValue>,
     /// When its last byte was there.
     pub(super) arrived: Instant,
 }
@@ -39,6 +40,8 @@ pub(in crate::source) struct Failure {
     pub(in crate::source) error: &'static str,
     pub(in crate::source) status: Option<u16>,
     pub(in crate::source) detail: String,
+    /// How long the server asks to be left alone.
+    pub(in crate::source) retry_after: Option<Duration>,
 }
 
 pub(super) async fn exchange(request: RequestBuilder, limits: &Limits) -> Result<Answer, Failure> {
@@ -54,11 +57,12 @@ pub(super) async fn exchange(request: RequestBuilder, limits: &Limits) -> Result
         return Err(refused(&response));
     }
     let cookies = cookies(&response);
+    let etag = response.headers().get(ETAG).cloned();
     let body = match timeout_at(deadline, read_body(&mut response, limits)).await {
         Err(_) => return Err(timed_out(Some(status), limits)),
         Ok(read) => read?,
     };
-    Ok(Answer { status, body, cookies, arrived: Instant::now() })
+    Ok(Answer { status, body, cookies, etag, arrived: Instant::now() })
 }
 
 /// Without their attributes: they are sent back to the same host, for as long as the login holds.
@@ -74,6 +78,7 @@ async fn read_body(response: &mut Response, limits: &Limits) -> Result<Vec<u8>, 
         error: "too_big",
         status,
         detail: format!("the body is over max_body, {} bytes", limits.max_body),
+        retry_after: None,
     };
     if response.content_length().is_some_and(|length| length > limits.max_body) {
         return Err(too_big());
@@ -84,14 +89,21 @@ async fn read_body(response: &mut Response, limits: &Limits) -> Result<Vec<u8>, 
             Ok(Some(chunk)) if (body.len() + chunk.len()) as u64 > limits.max_body => return Err(too_big()),
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => return Ok(body),
-            Err(error) => return Err(Failure { error: "body", status, detail: innermost(error) }),
+            Err(error) => {
+                return Err(Failure { error: "body", status, detail: innermost(error), retry_after: None });
+            }
         }
     }
 }
 
 fn timed_out(status: Option<u16>, limits: &Limits) -> Failure {
     let part = if status.is_some() { "whole answer" } else { "answer" };
-    Failure { error: "timeout", status, detail: format!("no {part} within {:?}", limits.timeout) }
+    Failure {
+        error: "timeout",
+        status,
+        detail: format!("no {part} within {:?}", limits.timeout),
+        retry_after: None,
+    }
 }
 
 fn not_answered(error: reqwest::Error, limits: &Limits) -> Failure {
@@ -99,7 +111,7 @@ fn not_answered(error: reqwest::Error, limits: &Limits) -> Failure {
         return timed_out(None, limits);
     }
     // Without an answer there is no body, so a connection that ends before it is `connect` too.
-    Failure { error: "connect", status: None, detail: innermost(error) }
+    Failure { error: "connect", status: None, detail: innermost(error), retry_after: None }
 }
 
 /// The body of a refusal is not kept: what kind of body it was tells enough, and leaks nothing.
@@ -109,7 +121,10 @@ fn refused(response: &Response) -> Failure {
         Some(_) => "a redirect to another host, or one too many; not followed".to_string(),
         None => header(CONTENT_TYPE).unwrap_or("no content type").to_string(),
     };
-    Failure { error: "status", status: Some(response.status().as_u16()), detail }
+    // The other form, a date, would need the server's clock to be ours.
+    let seconds = header(RETRY_AFTER).and_then(|text| text.trim().parse().ok());
+    let retry_after = seconds.map(Duration::from_secs);
+    Failure { error: "status", status: Some(response.status().as_u16()), detail, retry_after }
 }
 
 /// The cause at the bottom says most ("connection refused"); the URL, which may hold secrets, goes.

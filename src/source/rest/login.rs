@@ -424,7 +424,7 @@ impl Trouble {
                     LoginError::Refused { status, .. } => Some(*status),
                     LoginError::NoToken { .. } => None,
                 };
-                Failure { error: "status", status, detail: error.to_string() }
+                Failure { error: "status", status, detail: error.to_string(), retry_after: None }
             }
         }
     }

@@ -21,7 +21,8 @@ impl<'p> Stack<'p> {
 
     /// Takes a page and tells where the next one is; a page in itself that is no JSON is an error.
     pub(super) fn add(&mut self, asked: &Url, answer: &Answer) -> Result<Option<Url>, Failure> {
-        let failed = |error, detail| Failure { error, status: Some(answer.status), detail };
+        let failed =
+            |error, detail| Failure { error, status: Some(answer.status), detail, retry_after: None };
         let page: Value = serde_json::from_slice(&answer.body)
             .map_err(|_| failed("body", format!("page {} is no JSON", self.count + 1)))?;
         self.bodies.push(if self.count == 0 { b'[' } else { b',' });
