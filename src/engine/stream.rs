@@ -63,8 +63,8 @@ pub struct Stream {
     align: AlignState,
     /// REST versions first shown since the last tick.
     news: Vec<News>,
-    /// A bar was judged missing since the last tick.
-    missed_since_tick: bool,
+    /// The end of the last bar that was judged missing since the last tick.
+    missed_bar: Option<Timestamp>,
     gaps: Vec<PendingGap>,
     next_gap: u64,
     delays: Delays,
@@ -133,7 +133,7 @@ impl Stream {
             patched: None,
             align,
             news: Vec::new(),
-            missed_since_tick: false,
+            missed_bar: None,
             gaps: Vec::new(),
             next_gap: 0,
             delays: Delays::default(),
@@ -355,7 +355,7 @@ impl Stream {
         }
         if arrived.tick {
             self.last_tick = Some(at);
-            self.missed_since_tick = false;
+            self.missed_bar = None;
             match version {
                 VersionId::Event(event) => {
                     self.news.retain(|n| matches!(n.version, VersionId::Event(e) if e > event));
@@ -449,7 +449,9 @@ impl Stream {
             (AlignState::Latest(state), Task::Pending(n)) => state.judge(cx, &label, n, &mut self.remarks),
             (AlignState::Bucket(state), Task::Bucket(event)) => {
                 let tick = state.judge(cx, &label, event, &mut self.remarks);
-                self.missed_since_tick |= state.is_missing(event);
+                if state.is_missing(event) {
+                    self.missed_bar = self.missed_bar.max(Some(event + cx.pace.interval));
+                }
                 if let Some(tick) = tick {
                     self.bucket_tick(cx, tick);
                 }
@@ -518,7 +520,7 @@ impl Stream {
             self.tell_silence(cx, endpoint, silence);
         }
         self.news.clear();
-        self.missed_since_tick = false;
+        self.missed_bar = None;
     }
 
     /// The run ends. `opened`: when the connection that is still open was opened.

@@ -30,7 +30,7 @@ pub enum Stamps {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hours {
     Always,
-    /// Six minutes, a break of six in which both feeds rest and the connection is lost, six minutes.
+    /// Six minutes, a break of six in which the connection is lost, six minutes.
     Break,
 }
 
@@ -112,7 +112,10 @@ impl Variety {
         };
         options.from = Timestamp::parse_rfc3339(from).unwrap();
         options.interleave = Span::from_millis(self.interleave_ms);
-        options.network.clock_offset = Span::from_secs(self.clock_offset_s);
+        // Whole minutes, where it matters within which a connection is lost.
+        let minutes = self.clock_offset_s / 60;
+        let offset_s = if self.hours == Hours::Break { minutes * 60 } else { self.clock_offset_s };
+        options.network.clock_offset = Span::from_secs(offset_s);
         options.world.forming_updates = self.forming;
         options.world.sparse = self.illiquid;
         options.world.live_markets = self.live_markets && self.shift_ms.abs() <= MOST_APART_LIVE_MS;
@@ -242,7 +245,7 @@ impl Variety {
         };
         out.sort_by_key(|o| (o.at, place(o)));
         if self.hours == Hours::Break {
-            out = rested(out, from);
+            out = lost_at_night(out, from);
         }
         match self.reopened {
             Some(share) if self.hours == Hours::Always => {
@@ -307,40 +310,24 @@ fn next_connection(event: &mut Event<'static>) {
     }
 }
 
-/// Both feeds rest while the market is closed, more than a minute after its close until more than a minute
-/// before it opens; REST repeats its last answers, and the connection is lost and comes back.
-fn rested(seen: Vec<Observation<'static>>, from: Timestamp) -> Vec<Observation<'static>> {
-    let minute = Span::from_secs(60);
-    let (begin, end) = (from + minute * 7 + Span::from_secs(15), from + minute * 10 + Span::from_secs(30));
-    let (lost, back) = (begin + minute, begin + minute + Span::from_secs(20));
-    let mut last: Vec<(String, Payload<'static>)> = Vec::new();
-    let mut out = Vec::with_capacity(seen.len());
-    let (mut closed, mut opened) = (false, false);
+/// While the market is closed the connection is lost, and comes back: what was sent in between is not heard.
+fn lost_at_night(seen: Vec<Observation<'static>>, from: Timestamp) -> Vec<Observation<'static>> {
+    // Within a minute: a bar that closes unheard would be a true finding, which real symbols do not trade at night.
+    let lost = from + Span::from_secs(60 * 8 + 6);
+    let back = lost + Span::from_secs(47);
+    let event = Event::WsClose { conn: 0, code: 1006, reason: "".into(), by: ClosedBy::Network };
+    let mut happens =
+        vec![Observation { at: back, event: Event::WsOpen { conn: 1 } }, Observation { at: lost, event }];
+    let mut out = Vec::with_capacity(seen.len() + 2);
     for mut observation in seen {
-        let at = observation.at;
-        let resting = (begin..end).contains(&at);
-        if at >= lost && !closed {
-            closed = true;
-            let event = Event::WsClose { conn: 0, code: 1006, reason: "".into(), by: ClosedBy::Network };
-            out.push(Observation { at: lost, event });
+        while happens.last().is_some_and(|next| next.at <= observation.at) {
+            out.extend(happens.pop());
         }
-        if at >= back && !opened {
-            opened = true;
-            out.push(Observation { at: back, event: Event::WsOpen { conn: 1 } });
+        let of_socket = matches!(observation.event, Event::Ws { .. } | Event::WsRtt { .. });
+        if of_socket && (lost..back).contains(&observation.at) {
+            continue;
         }
-        match &mut observation.event {
-            Event::Rest { feature, payload, .. } => {
-                let kept = last.iter_mut().find(|(f, _)| *f == *feature);
-                match kept {
-                    Some((_, body)) if resting => *payload = body.clone(),
-                    Some((_, body)) => *body = payload.clone(),
-                    None => last.push((feature.to_string(), payload.clone())),
-                }
-            }
-            Event::Ws { .. } | Event::WsRtt { .. } if resting => continue,
-            _ => {}
-        }
-        if at >= back {
+        if observation.at >= back {
             next_connection(&mut observation.event);
         }
         out.push(observation);

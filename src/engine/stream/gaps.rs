@@ -83,7 +83,8 @@ impl Stream {
         silence: Silence,
     ) {
         let quiet = match cx.feature.align {
-            Align::Bucket => !self.missed_since_tick,
+            // One of before the silence, of another session perhaps, was not due in it.
+            Align::Bucket => self.missed_bar.is_none_or(|end| end <= silence.from),
             Align::Time => {
                 let news = self.news.iter().any(|n| self.lies_within(cx, n, &silence));
                 !news && polled_through(cx, endpoint, &silence)
