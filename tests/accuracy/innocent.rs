@@ -97,7 +97,7 @@ impl Variety {
             other_numbers: coin(11),
             odd_keys: coin(12),
             stamps: STAMPS[(draw(13) % 7) as usize],
-            hours: Hours::Always,
+            hours: if draw(17) % 4 == 0 { Hours::Break } else { Hours::Always },
             reopened: coin(15).then_some((draw(16) % 600) as usize + 200),
         }
     }

@@ -56,7 +56,7 @@ prop_compose! {
         illiquid in 0..4_usize,
         (rest_decimal_strings, other_order, other_numbers, odd_keys) in any::<(bool, bool, bool, bool)>(),
         stamps in sample::select(&innocent::STAMPS[..]),
-        hours in Just(Hours::Always),
+        hours in prop_oneof![3 => Just(Hours::Always), 1 => Just(Hours::Break)],
         reopened in option::of(200..800_usize),
     ) -> Variety {
         Variety {
