@@ -19,7 +19,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Of the run's own time the page takes at most one part in so many.
 const SHARE: u32 = 20;
 /// How long a browser may take to hear the end.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 const SO_FAR: &str = "the run goes on: this is how it stands; what needs the whole run is judged at its end";
 

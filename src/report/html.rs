@@ -192,6 +192,17 @@ fn badge(page: &mut Markup, verdict: Option<Verdict>) {
     });
 }
 
+/// A table's head: paper shows it again on each page that the table goes on.
+fn columns<'a>(page: &mut Markup, names: impl IntoIterator<Item = &'a str>) {
+    page.tag("thead", &[], |page| {
+        page.tag("tr", &[], |page| {
+            for name in names {
+                page.element("th", &[("scope", "col")], name);
+            }
+        });
+    });
+}
+
 /// `f2`: what a link to the third feature points at; a feature's own name may be anything.
 fn anchor(number: usize) -> String {
     format!("f{number}")

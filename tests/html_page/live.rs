@@ -19,7 +19,7 @@ fn a_running_demo_is_followed_to_its_end_and_a_page_opened_anew_has_it_all() {
     let Some(mut page) = Browser::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut demo = Command::new(env!("CARGO_BIN_EXE_cutover"));
-    demo.args(["demo", "--for", "4m", "--speed", "12", "--ui", "0"]);
+    demo.args(["demo", "--for", "1h", "--speed", "12", "--ui", "0"]);
     demo.args(["--fault", "value_mismatch:feature=positions,field=pnl,every=3", "--report-dir"]);
     demo.arg(folder.path().join("r")).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut demo = Demo(demo.spawn().unwrap());
@@ -50,6 +50,9 @@ fn a_running_demo_is_followed_to_its_end_and_a_page_opened_anew_has_it_all() {
     page.until(&format!("!!{mismatch}"));
     assert_eq!(page.value(began), first);
 
+    // Ended in order once all was seen, so that no page can be too slow for it.
+    let interrupt = format!("kill -INT {}", demo.0.id());
+    assert!(Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());
     page.until("document.getElementById('state').textContent === 'the run is over: this is its result'");
     assert_eq!(page.value("document.querySelector('h1').textContent.trim()"), "✗ FAIL");
     assert!(!page.value("document.body.innerText").as_str().unwrap().contains("the run goes on"));

@@ -10,14 +10,16 @@ fn page(address: &str, how: &str) -> String {
         r#"<!doctype html><title>{how}</title><script>
 const how = "{how}", base = "http://{address}";
 const ask = path => fetch(base + path, {{ mode: "no-cors", cache: "no-store" }}).catch(() => 0);
-const done = () => ask("/done");
-ask("{PATH}");
-if (how !== "socket") setInterval(() => ask("{PATH}"), 500);
-if (how === "polls") setTimeout(done, 4000);
-else {{
-  const socket = new WebSocket("ws://{address}/ws");
-  socket.onopen = () => setTimeout(done, 4000);
-}}
+const pause = ms => new Promise(over => setTimeout(over, ms));
+const polls = async () => {{ for (let i = 0; i < 8; i++) {{ await pause(500); await ask("{PATH}"); }} }};
+let socket;
+const opened = () => new Promise(open => {{ socket = new WebSocket("ws://{address}/ws"); socket.onopen = open; }});
+(async () => {{
+  await ask("{PATH}");
+  if (how !== "polls") await opened();
+  if (how === "socket") await pause(4000); else await polls();
+  await ask("/done");
+}})();
 </script>"#
     )
 }

@@ -2,7 +2,7 @@
 //! evidence and the rule in words.
 
 use super::markup::Markup;
-use super::{anchor, badge};
+use super::{anchor, badge, columns};
 use crate::model::{CheckResult, FeatureOutcome, Outcome, Phase, Verdict};
 
 pub fn section(page: &mut Markup, outcome: &Outcome) {
@@ -19,12 +19,7 @@ pub fn section(page: &mut Markup, outcome: &Outcome) {
 fn glance(page: &mut Markup, outcome: &Outcome) {
     page.tag("div", &[("class", "scroll")], |page| {
         page.tag("table", &[("class", "glance")], |page| {
-            page.tag("tr", &[], |page| {
-                page.element("th", &[("scope", "col")], "feature");
-                for phase in Phase::ALL {
-                    page.element("th", &[("scope", "col")], phase.name());
-                }
-            });
+            columns(page, std::iter::once("feature").chain(Phase::ALL.map(Phase::name)));
             for (number, feature) in outcome.features.iter().enumerate() {
                 page.tag("tr", &[], |page| {
                     page.tag("th", &[("scope", "row")], |page| {
@@ -71,11 +66,7 @@ fn items(page: &mut Markup, number: usize, feature: &FeatureOutcome) {
         }
         page.tag("table", &[("class", "cards")], |page| {
             page.element("caption", &[], phase.name());
-            page.tag("tr", &[], |page| {
-                for column in ["check", "verdict", "observed", "limit", "evidence"] {
-                    page.element("th", &[("scope", "col")], column);
-                }
-            });
+            columns(page, ["check", "verdict", "observed", "limit", "evidence"]);
             asked.iter().for_each(|check| item(page, check));
         });
     }

@@ -2,8 +2,8 @@
 //! come to the same result again.
 
 use super::chart;
-use super::instant;
 use super::markup::Markup;
+use super::{columns, instant};
 use crate::model::outcome::{Quantiles, Quantity};
 use crate::model::{Outcome, Phase};
 use crate::report::advice::{plural, thousands};
@@ -29,14 +29,6 @@ fn facts(page: &mut Markup, facts: &[(&str, String)]) {
             page.tag("div", &[], |page| {
                 page.element("dt", &[], name).element("dd", &[], value);
             });
-        }
-    });
-}
-
-fn header(page: &mut Markup, columns: &[&str]) {
-    page.tag("tr", &[], |page| {
-        for column in columns {
-            page.element("th", &[("scope", "col")], column);
         }
     });
 }
@@ -117,7 +109,7 @@ fn drilled(page: &mut Markup, outcome: &Outcome) {
         page.element("p", &[], &drill::totals(result));
         page.tag("div", &[("class", "scroll")], |page| {
             page.tag("table", &[], |page| {
-                header(page, &["feature", "class", "fields", "size", "mutants", "seen", "why"]);
+                columns(page, ["feature", "class", "fields", "size", "mutants", "seen", "why"]);
                 for line in drill::lines(result) {
                     page.tag("tr", &[], |page| {
                         page.element("td", &[], line.feature).element("td", &[], line.class);
@@ -149,7 +141,7 @@ fn waivers(page: &mut Markup, outcome: &Outcome) {
         page.element("h2", &[], "Waivers");
         page.tag("div", &[("class", "scroll")], |page| {
             page.tag("table", &[], |page| {
-                header(page, &["of", "covered", "until", "owner", "reason"]);
+                columns(page, ["of", "covered", "until", "owner", "reason"]);
                 for waiver in &outcome.waivers {
                     page.tag("tr", &[], |page| {
                         let of = [waiver.feature.as_str(), &waiver.class, &waiver.field].join(" ");
@@ -177,7 +169,7 @@ fn signatures(page: &mut Markup, outcome: &Outcome) {
         }
         page.tag("div", &[("class", "scroll")], |page| {
             page.tag("table", &[("class", "signatures")], |page| {
-                header(page, &["reviewer", "feature", "signed", "by hand (name, date)"]);
+                columns(page, ["reviewer", "feature", "signed", "by hand (name, date)"]);
                 for reviewer in &outcome.reviewers {
                     // With a key, the name is what stands before it.
                     let name = reviewer.split_whitespace().next().unwrap_or(reviewer);

@@ -3,7 +3,7 @@
 
 use super::chart::{self, WIDTH};
 use super::markup::Markup;
-use super::{anchor, badge, timeline};
+use super::{anchor, badge, columns, timeline};
 use crate::model::outcome::{Measures, Quantiles};
 use crate::model::series::Shape;
 use crate::model::{FeatureOutcome, Outcome, Span};
@@ -168,10 +168,7 @@ fn fields(page: &mut Markup, m: &Measures) {
     }
     page.tag("table", &[("class", "numbers")], |page| {
         page.element("caption", &[], "Fields compared");
-        page.tag("tr", &[], |page| {
-            page.element("th", &[("scope", "col")], "field").element("th", &[("scope", "col")], "compared");
-            page.element("th", &[("scope", "col")], "differed");
-        });
+        columns(page, ["field", "compared", "differed"]);
         let mut fields: Vec<_> = m.fields.iter().collect();
         fields.sort_by_key(|field| std::cmp::Reverse(field.differed));
         for field in fields {
@@ -194,11 +191,7 @@ fn sessions(page: &mut Markup, feature: &FeatureOutcome) {
     }
     page.tag("table", &[("class", "numbers coverage")], |page| {
         page.element("caption", &[], "Market sessions");
-        page.tag("tr", &[], |page| {
-            for column in ["session", "covered", "", "failing findings"] {
-                page.element("th", &[("scope", "col")], column);
-            }
-        });
+        columns(page, ["session", "covered", "", "failing findings"]);
         for session in &feature.sessions {
             let part = session.covered.0 as f64 / session.length.0.max(1) as f64;
             let words = format!("{:.2} % of {}", part * 100.0, rounded(session.length));

@@ -1,8 +1,8 @@
 //! Owns the findings on the page: by class, feature and field with their counts, each with its worst samples
 //! and both sides' records beside each other. Must not show more than a person reads; findings.csv has all.
 
-use super::instant;
 use super::markup::Markup;
+use super::{columns, instant};
 use crate::model::{Finding, Outcome, Severity};
 use crate::report::advice::thousands;
 use crate::report::diff::{self, Side};
@@ -31,7 +31,7 @@ pub fn section(page: &mut Markup, outcome: &Outcome) {
             thousands(outcome.findings_warn),
             thousands(outcome.findings_info)
         );
-        page.element("p", &[], &counts);
+        page.element("p", &[("class", "counts")], &counts);
         filter(page);
         // The first that shows both sides is open: it tells the most.
         let has_records = |group: &Group<'_>| {
@@ -140,9 +140,7 @@ fn records(page: &mut Markup, finding: &Finding) {
         return;
     }
     page.tag("table", &[("class", "diff")], |page| {
-        page.tag("tr", &[], |page| {
-            page.element("th", &[("scope", "col")], "REST").element("th", &[("scope", "col")], "WebSocket");
-        });
+        columns(page, ["REST", "WebSocket"]);
         for (rest, ws) in pairs.iter().take(LINES) {
             page.tag("tr", &[], |page| {
                 for (line, class) in [(rest, "minus"), (ws, "plus")] {

@@ -111,6 +111,7 @@ fn is_block(name: &str) -> bool {
             | "h2"
             | "h3"
             | "p"
+            | "thead"
             | "tr"
             | "table"
             | "div"
