@@ -6,6 +6,7 @@
 pub mod arguments;
 pub mod backend;
 pub mod baseline;
+pub mod captures;
 pub mod console;
 pub mod evidence;
 pub mod exit;

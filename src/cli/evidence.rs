@@ -1,8 +1,10 @@
 //! Owns how a person points at evidence: report folders, reports and captures, read into outcomes.
 //! Must not judge what they hold together.
 
+use super::captures::Hashed;
 use super::exit::WrongUse;
 use super::{replay, store};
+use crate::evidence::beside::Beside;
 use crate::evidence::sign::{GivenRun, NotASignature, Run, Signature, sha256};
 use crate::evidence::{NotOneEvidence, merge};
 use crate::model::{Outcome, Phase, Verdict};
@@ -117,7 +119,7 @@ pub fn signature_folder(given: &Given) -> PathBuf {
     given.paths().next().map(|path| folder_of(path).join(SIGNATURES)).unwrap_or_else(|| SIGNATURES.into())
 }
 
-fn folder_of(path: &Path) -> PathBuf {
+pub fn folder_of(path: &Path) -> PathBuf {
     let folder = if path.is_dir() { Some(path) } else { path.parent() };
     folder.filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf()
 }
@@ -153,11 +155,33 @@ pub fn signatures(given: &Given) -> anyhow::Result<Vec<SignatureFile>> {
     files.into_iter().map(read).collect()
 }
 
+/// What befell a report by the signatures that name its run, where its bytes are other ones now.
+#[allow(clippy::disallowed_methods, reason = "a report that is no report any more still has a digest")]
+pub fn changed_since(piece: &Piece, files: &[SignatureFile]) -> anyhow::Result<Option<String>> {
+    let path = piece.path();
+    let bytes = std::fs::read(path).with_context(|| format!("could not read {}", path.display()))?;
+    let (name, found) = (name_of(piece), sha256(&bytes));
+    let signed = files.iter().filter_map(|(_, read)| read.as_ref().ok()).flat_map(|s| &s.statement.runs);
+    let other = signed.filter(|run| run.name == name).find(|run| run.report_sha256 != found);
+    Ok(other.map(|run| {
+        format!("was changed after it was signed: {} was signed, {found} is there", run.report_sha256)
+    }))
+}
+
 /// All runs as one outcome, and each as it can be signed.
 #[derive(Debug)]
 pub struct Gathered {
     pub outcome: Outcome,
-    runs: Vec<(Run, Outcome)>,
+    runs: Vec<Gotten>,
+}
+
+/// One run as it was read.
+#[derive(Debug)]
+struct Gotten {
+    run: Run,
+    outcome: Outcome,
+    /// What stands of its captures; nothing is known before `look_beside`.
+    beside: Beside,
 }
 
 impl Gathered {
@@ -166,18 +190,46 @@ impl Gathered {
         let failed = |outcome: &Outcome| {
             outcome.features.iter().any(|f| *f.name == *feature && f.verdict == Verdict::Fail)
         };
-        self.runs.iter().map(|(run, o)| GivenRun { run: run.clone(), failed: failed(o) }).collect()
+        let given = |gotten: &Gotten| GivenRun {
+            run: gotten.run.clone(),
+            failed: failed(&gotten.outcome),
+            beside: gotten.beside.clone(),
+        };
+        self.runs.iter().map(given).collect()
+    }
+
+    /// Hashes the captures that stand beside the reports again, as long as that takes.
+    pub fn look_beside(&mut self, pieces: &[Piece], hashed: &mut Hashed) -> anyhow::Result<()> {
+        let given = |(piece, gotten): (&Piece, &Gotten)| match piece {
+            Piece::Capture(_) => gotten.outcome.capture_sha256.clone(),
+            Piece::Report(_) => Vec::new(),
+        };
+        let elsewhere: Vec<String> = pieces.iter().zip(&self.runs).flat_map(given).collect();
+        for (piece, gotten) in pieces.iter().zip(&mut self.runs) {
+            let Piece::Report(path) = piece else { continue };
+            let signed = &gotten.outcome.capture_sha256;
+            gotten.beside = match path.ends_with(json::FILE) {
+                true => hashed.beside(&folder_of(path), signed, &elsewhere)?,
+                // In a folder of many reports it cannot be told whose a capture is.
+                false => Beside { absent: signed.clone(), ..Beside::default() },
+            };
+        }
+        Ok(())
     }
 }
 
-fn run_of(piece: &Piece, outcome: &Outcome, report: &[u8]) -> Run {
+/// What a run is called: folders may be moved together with their signatures.
+fn name_of(piece: &Piece) -> String {
     let path = match piece {
         Piece::Report(path) if path.ends_with(json::FILE) => path.parent().unwrap_or(path),
         piece => piece.path(),
     };
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn run_of(piece: &Piece, outcome: &Outcome, report: &[u8]) -> Run {
     Run {
-        // Folders may be moved together with their signatures.
-        name: path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+        name: name_of(piece),
         report_sha256: sha256(report),
         contract_sha256: outcome.contract_sha256.clone(),
         capture_sha256: outcome.capture_sha256.clone(),
@@ -189,7 +241,8 @@ pub fn gather(pieces: &[Piece], contract: Option<&Path>, phases: &[Phase]) -> an
     let runs = read(pieces, contract, phases)?;
     let outcomes: Vec<Outcome> = runs.iter().map(|(_, outcome)| outcome.clone()).collect();
     let outcome = merge(&outcomes, phases).map_err(|refusal| refused(&refusal, pieces))?;
-    Ok(Gathered { outcome, runs })
+    let gotten = |(run, outcome)| Gotten { run, outcome, beside: Beside::default() };
+    Ok(Gathered { outcome, runs: runs.into_iter().map(gotten).collect() })
 }
 
 /// What the pieces say, in the phases they were judged in: one as it is, several as one.

@@ -2,6 +2,7 @@
 //! and the key to make it with. Must not judge.
 
 use super::arguments::phase;
+use super::captures::Hashed;
 use super::console::Console;
 use super::evidence::Given;
 use super::exit::{Exit, WrongUse};
@@ -97,8 +98,12 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
 fn sign_evidence(what: &What, console: &Console) -> anyhow::Result<()> {
     let key = signing_key::read(&what.key)?;
     let pieces = evidence::find(&what.evidence)?;
-    let gathered = evidence::gather(&pieces, what.contract.as_deref(), &gate::needed(what.phase))?;
+    let mut gathered = evidence::gather(&pieces, what.contract.as_deref(), &gate::needed(what.phase))?;
+    gathered.look_beside(&pieces, &mut Hashed::default())?;
     let runs = gathered.runs(&what.feature);
+    if let Some(changed) = runs.iter().flat_map(|given| &given.beside.changed).next() {
+        return Err(WrongUse(format!("could not sign: {} {}", changed.file, changed.why())).into());
+    }
     let outcome = gate::narrowed(gathered.outcome, &what.feature, &pieces)?;
     may_sign(&outcome, what, &key)?;
     let now = Clock::start(1).now();

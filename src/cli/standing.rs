@@ -1,6 +1,7 @@
 //! Owns where each feature stands on its way: what its flag says, which phases its evidence has passed, what
 //! is lacking, and what to do next. Must not change anything.
 
+use super::captures::Hashed;
 use super::console::variable;
 use super::evidence::{self, Given};
 use super::exit::WrongUse;
@@ -106,6 +107,9 @@ fn judged(sources: &Sources) -> anyhow::Result<Outcome> {
     let pieces = evidence::find(&sources.given)?;
     let mut gathered = evidence::gather(&pieces, sources.contract.as_deref(), &Phase::ALL)?;
     let files = evidence::signatures(&sources.given)?;
+    if !files.is_empty() {
+        gathered.look_beside(&pieces, &mut Hashed::default())?;
+    }
     let names: Vec<_> = gathered.outcome.features.iter().map(|f| f.name.clone()).collect();
     for name in names {
         let runs = gathered.runs(&name);

@@ -128,7 +128,8 @@ pub fn read(folder: &Path) -> anyhow::Result<Option<Whole>> {
             Err(error) if error.kind() == ErrorKind::NotFound => Some(Why::Missing(link.file.clone())),
             found => {
                 let found = found.with_context(|| format!("could not read {}", link.file))?;
-                (found != link.sha256).then(|| Why::Changed(link.file.clone()))
+                let (file, stored) = (link.file.clone(), link.sha256.clone());
+                (found != stored).then_some(Why::Changed { file, stored, found })
             }
         };
         if let Some(why) = why {
@@ -202,11 +203,12 @@ mod tests {
 
         let broken = || read(folder).unwrap_err().to_string();
         super::super::folder::write_whole(&folder.join("b/report.json"), b"won").unwrap();
-        assert!(
-            broken().ends_with(
-                "evidence.jsonl is broken in line 1: b/report.json was changed after it was stored"
-            )
-        );
+        assert!(broken().ends_with(&format!(
+            "evidence.jsonl is broken in line 1: b/report.json was changed after it was stored: \
+                     {} was stored, {} is there",
+            sha256(b"one"),
+            sha256(b"won")
+        )));
         std::fs::remove_dir_all(folder.join("a")).unwrap();
         super::super::folder::write_whole(&folder.join("b/report.json"), b"one").unwrap();
         assert!(broken().ends_with("line 2: a/report.json is missing"), "{}", broken());

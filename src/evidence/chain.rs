@@ -60,8 +60,8 @@ pub enum Why {
     Gap,
     #[error("it is not the first of a chain: the lines before it are missing")]
     Beheaded,
-    #[error("{0} was changed after it was stored")]
-    Changed(String),
+    #[error("{file} was changed after it was stored: {stored} was stored, {found} is there")]
+    Changed { file: String, stored: String, found: String },
     #[error("{0} is missing")]
     Missing(String),
 }

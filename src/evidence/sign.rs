@@ -1,6 +1,7 @@
 //! Signatures over evidence: the digest of a set of runs, a statement that names it, its ed25519 signature,
 //! and what became of it since. Must not open a file nor read a clock.
 
+use super::beside::Beside;
 use crate::checks::signed_off::{CHECK, Standing, of_reviewers};
 use crate::model::outcome::{Outcome, SignedBy};
 use crate::model::{Phase, Timestamp, Verdict};
@@ -24,11 +25,12 @@ pub struct Run {
     pub capture_sha256: Vec<String>,
 }
 
-/// A run that was given, and whether it fails a check of the feature.
+/// A run that was given, whether it fails a check of the feature, and what stands of its captures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GivenRun {
     pub run: Run,
     pub failed: bool,
+    pub beside: Beside,
 }
 
 /// What is signed: its compact JSON, members in this order.
@@ -186,11 +188,16 @@ impl Signature {
                 _ => lacking.push(format!("{name} came after the signature; sign again")),
             }
         }
-        let unknown = if declared.is_none() { "key not declared in the contract" } else { "" };
+        let captures = runs.iter().flat_map(|given| &given.beside.changed);
+        broken.extend(captures.map(|capture| format!("{} {}", capture.file, capture.why())));
+        let unknown = declared.is_none().then(|| "key not declared in the contract".to_string());
+        let unchecked = runs.iter().filter_map(|given| given.beside.remark(&given.run.name));
         match (broken.is_empty(), lacking.is_empty()) {
             (false, _) => Standing::Broken(broken.join(", ")),
             (true, false) => Standing::Lacking(lacking.join(", ")),
-            (true, true) => Standing::Valid(unknown.into()),
+            (true, true) => {
+                Standing::Valid(unknown.into_iter().chain(unchecked).collect::<Vec<_>>().join(", "))
+            }
         }
     }
 }
@@ -208,14 +215,21 @@ fn same_run(signed: &Run, given: &Run) -> bool {
 }
 
 fn changed(signed: &Run, given: &Run) -> String {
-    let what = match () {
+    let (what, was, is) = match () {
         () if signed.contract_sha256 != given.contract_sha256 => {
-            "is judged by another contract than was signed"
+            let what = "is judged by another contract than was signed";
+            (what, signed.contract_sha256.clone(), given.contract_sha256.clone())
         }
-        () if signed.capture_sha256 != given.capture_sha256 => "is made from another capture than was signed",
-        () => "was changed after it was signed",
+        () if signed.capture_sha256 != given.capture_sha256 => {
+            let what = "is made from another capture than was signed";
+            (what, signed.capture_sha256.join(" "), given.capture_sha256.join(" "))
+        }
+        () => {
+            let what = "was changed after it was signed";
+            (what, signed.report_sha256.clone(), given.report_sha256.clone())
+        }
     };
-    format!("{} {what}", given.name)
+    format!("{} {what}: {was} was signed, {is} is there", given.name)
 }
 
 /// The outcome with `signed-off` judged for the feature, from the signature files by name.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::evidence::beside::compare;
 use crate::report::sample;
 
 const F: &str = "positions";
@@ -15,7 +16,7 @@ fn given(name: &str) -> GivenRun {
         contract_sha256: "contract".into(),
         capture_sha256: vec![format!("capture of {name}")],
     };
-    GivenRun { run, failed: false }
+    GivenRun { run, failed: false, beside: Beside::default() }
 }
 
 fn signed(runs: &[GivenRun]) -> Signature {
@@ -62,19 +63,23 @@ fn what_changed_since_is_told() {
         signature.standing(&runs, &ann())
     };
     let broken = |words: &str| Standing::Broken(words.into());
+    let [a, c] = ["a", "c"].map(|name| sha256(name.as_bytes()));
     let lacking = |words: &str| Standing::Lacking(words.into());
     assert_eq!(of(|_| {}), Standing::Valid(String::new()));
-    assert_eq!(of(|r| r[0].run.report_sha256 = "x".into()), broken("a was changed after it was signed"));
+    assert_eq!(
+        of(|r| r[0].run.report_sha256 = "x".into()),
+        broken(&format!("a was changed after it was signed: {a} was signed, x is there"))
+    );
     assert_eq!(
         of(|r| r[1].run.contract_sha256 = "x".into()),
-        broken("b is judged by another contract than was signed")
+        broken("b is judged by another contract than was signed: contract was signed, x is there")
     );
     assert_eq!(
         of(|r| {
             r[1].run.capture_sha256 = vec!["x".into()];
             r[1].run.report_sha256 = "x".into();
         }),
-        broken("b is made from another capture than was signed")
+        broken("b is made from another capture than was signed: capture of b was signed, x is there")
     );
     assert_eq!(
         of(|r| r.push(GivenRun { failed: true, ..given("c") })),
@@ -94,7 +99,18 @@ fn what_changed_since_is_told() {
         r.push(given("c"));
         r[2].run.capture_sha256 = r[0].run.capture_sha256.clone();
     };
-    assert_eq!(of(again), broken("c was changed after it was signed"));
+    assert_eq!(
+        of(again),
+        broken(&format!("c was changed after it was signed: {a} was signed, {c} is there"))
+    );
+    // A capture beside its report.
+    let spoilt = |r: &mut Vec<GivenRun>| {
+        r[1].beside = compare(&r[1].run.capture_sha256, vec![("b/capture.jsonl".into(), Ok("x".into()))]);
+    };
+    let why = "b/capture.jsonl was changed after it was judged: capture of b was signed, x is there";
+    assert_eq!(of(spoilt), broken(why));
+    let gone = |r: &mut Vec<GivenRun>| r[1].beside = compare(&r[1].run.capture_sha256, vec![]);
+    assert_eq!(of(gone), Standing::Valid("the capture of b is not there to be checked".into()));
 }
 
 #[test]
