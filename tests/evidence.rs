@@ -190,3 +190,128 @@ fn a_changed_report_or_chain_is_told_with_both_digests() {
     std::fs::rename(place.path("away"), place.path(&runs[1])).unwrap();
     place.expect(0, GATE);
 }
+
+#[test]
+fn after_a_failure_the_gate_stays_closed_until_the_runs_are_set_aside() {
+    let place = Place::new();
+    let env = "WS_FEATURE_ACCOUNT_BALANCE=false\nWS_FEATURE_POSITIONS=false\nWS_FEATURE_INTRADAY=false\n\
+               WS_FEATURE_GLOBAL_MARKET=false\n";
+    place.write(".env", env);
+    let status = |more: &str| place.expect(0, &format!("status --env-file .env --evidence ev{more}"));
+    let next = || {
+        let told: serde_json::Value = serde_json::from_str(&status(" --format json")).unwrap();
+        let all = told["features"].as_array().unwrap().clone();
+        all.into_iter().find(|f| f["feature"] == "positions").unwrap()
+    };
+    assert!(
+        place.expect(2, "set-aside positions --evidence ev --by ann --reason x").contains("no run is stored")
+    );
+    place.store(17, "capture.jsonl", &[]);
+    place.store(18, "capture.jsonl", &["value_mismatch:feature=positions"]);
+    place.store(19, "capture.jsonl", &[]);
+    // A later clean run averages nothing.
+    place.expect(1, GATE);
+    assert_eq!(
+        next()["next"],
+        "after the repair: cutover set-aside positions --evidence ev --by NAME --reason WHY"
+    );
+    for wrong in [
+        "set-aside positions --evidence ev --by ann",
+        "set-aside positions --evidence ev --by ann --reason=",
+        "set-aside orders --evidence ev --by ann --reason x",
+    ] {
+        place.expect(2, wrong);
+    }
+
+    let told = place.expect(0, "set-aside positions --evidence ev --by ann --reason fixed-in-812");
+    assert!(told.starts_with("3 earlier runs of positions set aside on 2"), "{told}");
+    assert!(told.ends_with(" by ann: fixed-in-812\n"), "{told}");
+    let words = told.trim_end();
+    // Nothing counts yet, and there is nothing more to set aside.
+    assert!(place.expect(2, GATE).contains("and no run of it was stored since"));
+    assert!(
+        place
+            .expect(2, "set-aside positions --evidence ev --by ann --reason x")
+            .contains("no run of it counts")
+    );
+    let standing = next();
+    assert_eq!(standing["set_aside"][0], words);
+    assert!(standing["next"].as_str().unwrap().contains("watch "), "{standing}");
+    assert!(place.expect(3, "enable positions --env-file .env --evidence ev").contains(words));
+    // The other features keep what they have.
+    let other = place.expect(0, "gate --feature account_balance --phase before-enabling --evidence ev");
+    assert!(other.contains("540 messages") && !other.contains("set aside"), "{other}");
+
+    place.store(20, "capture.jsonl", &[]);
+    let text = place.expect(0, &format!("{GATE} --summary gate.md --signoff gate.csv --junit gate.xml"));
+    assert!(text.contains(&format!("! {words}")), "{text}");
+    assert!(text.contains("180 messages") && text.ends_with("before-enabling: open\n"), "{text}");
+    assert!(
+        place.read("gate.md").contains("3 earlier runs of positions set aside on"),
+        "{}",
+        place.read("gate.md")
+    );
+    assert!(place.read("gate.csv").lines().any(|row| row.contains("signed-off") && row.contains(words)));
+    let json: serde_json::Value =
+        serde_json::from_str(&place.expect(0, &format!("{GATE} --format json"))).unwrap();
+    assert_eq!(json["notes"][0], words);
+    assert_eq!(
+        json["findings_fail"].as_u64().unwrap_or(0),
+        0,
+        "of the run that was set aside nothing counts"
+    );
+    assert!(status("").contains(&format!("! {words}")));
+    assert!(place.expect(0, "report --evidence ev").contains(words));
+
+    // A later failure closes the gate as ever.
+    let chain = place.bytes("ev/evidence.jsonl");
+    place.store(21, "capture.jsonl", &["value_mismatch:feature=positions"]);
+    place.expect(1, GATE);
+    // Two at a time are told one by one.
+    place.expect(0, "set-aside positions --evidence ev --by bob --reason again");
+    place.store(22, "capture.jsonl", &[]);
+    let text = place.expect(0, GATE);
+    assert!(text.contains(words) && text.contains("2 earlier runs of positions set aside on"), "{text}");
+    assert_ne!(chain, place.bytes("ev/evidence.jsonl"));
+}
+
+#[test]
+fn what_is_set_aside_is_chained_and_signed() {
+    let place = Place::new();
+    place.store(18, "capture.jsonl", &["value_mismatch:feature=positions"]);
+    place.expect(0, "set-aside positions --evidence ev --by ann --reason fixed-in-812");
+    place.store(19, "capture.jsonl", &[]);
+    let told = place.expect(0, SIGN);
+    assert!(told.contains("\n  1 earlier run of positions set aside on "), "{told}");
+    assert!(place.expect(0, "verify --evidence ev").contains("3 lines"));
+    let signature = "ev/signatures/positions-before-enabling-ann.json";
+    let was = place.read(signature);
+    assert!(was.contains("\"reason\": \"fixed-in-812\""), "{was}");
+    place.write(signature, was.replace("fixed-in-812", "fixed-in-813"));
+    assert!(place.expect(1, "verify --evidence ev").contains("forged, or changed"));
+    place.write(signature, &was);
+
+    // Its own file is chained: no word of it changes, and it does not go away.
+    let chain = place.read("ev/evidence.jsonl");
+    let link: serde_json::Value = serde_json::from_str(chain.lines().nth(1).unwrap()).unwrap();
+    assert_eq!(link["kind"], "set-aside");
+    let file = format!("ev/{}", link["file"].as_str().unwrap());
+    let said = place.read(&file);
+    place.write(&file, said.replace("positions", "intraday_bar"));
+    assert!(place.expect(1, "verify --evidence ev").contains("broken in line 2"));
+    place.expect(4, GATE);
+    place.write(&file, &said);
+    let without: String =
+        chain.split_inclusive('\n').enumerate().filter(|(n, _)| *n != 1).map(|(_, l)| l).collect();
+    place.write("ev/evidence.jsonl", without);
+    place.expect(4, GATE);
+    place.write("ev/evidence.jsonl", &chain);
+
+    // One that comes after the signature is not covered by it.
+    place.expect(0, "set-aside positions --evidence ev --by ann --reason moved");
+    place.store(20, "capture.jsonl", &[]);
+    let told = place.expect(3, "verify --evidence ev");
+    assert!(told.contains("after the signature; sign again"), "{told}");
+    place.expect(0, SIGN);
+    place.expect(0, "verify --evidence ev");
+}

@@ -138,16 +138,15 @@ fn patiently(settings: &Settings, console: &Console) -> anyhow::Result<Outcome> 
 
 /// What the evidence says of one feature up to a phase, signatures and all.
 pub fn judge(given: &Given, contract: Option<&Path>, feature: &str, phase: Phase) -> anyhow::Result<Outcome> {
-    let pieces = evidence::find(given)?;
-    let mut gathered = evidence::gather(&pieces, contract, &needed(phase))?;
+    let found = evidence::find(given)?;
+    let mut gathered = evidence::gather(&found, contract, &needed(phase))?;
     let signatures = evidence::signatures(given)?;
     // Captures take long to hash: only where somebody signed what they prove.
     if phase == CHECK.phase && !signatures.is_empty() {
-        gathered.look_beside(&pieces, &mut Hashed::default())?;
+        gathered.look_beside(&mut Hashed::default())?;
     }
-    let runs = gathered.runs(feature);
-    let outcome = narrowed(gathered.outcome, feature, &pieces)?;
-    Ok(sign_off(outcome, feature, &runs, &signatures))
+    let outcome = narrowed(gathered.outcome(feature)?, feature, &found.pieces)?;
+    Ok(sign_off(outcome, feature, &gathered.evidence(feature), &signatures))
 }
 
 /// A phase needs the phases before it.

@@ -150,7 +150,7 @@ fn of_reports(
     hashed: &mut Hashed,
 ) -> anyhow::Result<(bool, Lines)> {
     let (mut unread, mut lines) = (false, Lines::new());
-    for piece in evidence::find(&Given { store: None, ..settings.evidence.clone() })? {
+    for piece in evidence::find(&Given { store: None, ..settings.evidence.clone() })?.pieces {
         let Piece::Report(path) = &piece else { continue };
         match evidence::read_report(path) {
             Ok(outcome) if path.ends_with(json::FILE) => {
@@ -176,14 +176,14 @@ fn of_signatures(
     files: Vec<SignatureFile>,
     hashed: &mut Hashed,
 ) -> anyhow::Result<Lines> {
-    let pieces = evidence::find(&settings.evidence)?;
+    let found = evidence::find(&settings.evidence)?;
     let mut lines = Lines::new();
     for (file, read) in files {
         // A capture is judged in the phases it was signed for; reports say what they say.
         let phase = read.as_ref().ok().and_then(|signature| Phase::parse(&signature.statement.phase));
         let phases = gate::needed(phase.unwrap_or(Phase::BeforeDeleting));
-        let mut gathered = evidence::gather(&pieces, settings.contract.as_deref(), &phases)?;
-        gathered.look_beside(&pieces, hashed)?;
+        let mut gathered = evidence::gather(&found, settings.contract.as_deref(), &phases)?;
+        gathered.look_beside(hashed)?;
         lines.push(line(file, read, &gathered));
     }
     Ok(lines)
@@ -192,8 +192,8 @@ fn of_signatures(
 fn line(file: String, read: Result<Signature, NotASignature>, gathered: &Gathered) -> (Verdict, Line) {
     let (said, standing) = match read {
         Ok(signature) => {
-            let runs = gathered.runs(&signature.statement.feature);
-            let standing = signature.standing(&runs, &gathered.outcome.reviewers);
+            let given = gathered.evidence(&signature.statement.feature);
+            let standing = signature.standing(&given, &gathered.reviewers());
             (Some(signature.statement), standing)
         }
         Err(why) => (None, Standing::Broken(why.to_string())),

@@ -1,5 +1,5 @@
-//! The chain of stored evidence, `evidence.jsonl`: a line for each run or change of a flag, each with the
-//! digest of the line before it, so that nothing in the middle can be changed, left out or put in without
+//! The chain of stored evidence, `evidence.jsonl`: a line for each run, each change of a flag, and each time
+//! earlier runs were set aside, with the digest of the line before it, so that nothing in the middle can be changed, left out or put in without
 //! every later line telling. Must not open a file nor read a clock.
 //!
 //! What was cut off at the end no chain can tell; `verify` prints the last digest, to be kept elsewhere.
@@ -14,11 +14,12 @@ pub const VERSION: u32 = 1;
 
 /// What a line stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     Run,
     Enable,
     Rollback,
+    SetAside,
 }
 
 /// One line; members in this order.
