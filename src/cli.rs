@@ -6,6 +6,7 @@
 pub mod arguments;
 pub mod backend;
 pub mod baseline;
+pub mod captures;
 pub mod console;
 pub mod evidence;
 pub mod exit;
@@ -41,6 +42,7 @@ pub mod report;
 pub mod rollback;
 pub mod serve;
 pub mod session;
+pub mod set_aside;
 pub mod sign;
 pub mod signing_key;
 pub mod simulate;
@@ -82,6 +84,7 @@ fn dispatch(command: Command, console: &Console) -> anyhow::Result<Exit> {
         Command::Status(arguments) => status::run(&arguments.settings(), console),
         Command::Enable(arguments) => enable::run(&arguments.settings(), console),
         Command::Rollback(arguments) => rollback::run(&arguments.settings(), console),
+        Command::SetAside(arguments) => set_aside::run(&arguments.settings(), console),
         Command::Sign(arguments) => sign::run(arguments.settings(), console),
         Command::Verify(arguments) => verify::run(&arguments.settings(), console),
         Command::Report(arguments) => report::run(&arguments.settings(), console),

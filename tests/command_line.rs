@@ -17,9 +17,28 @@ fn run(arguments: &[&str]) -> (i32, String, String) {
 #[test]
 fn help_goes_to_stdout_and_is_no_failure() {
     for command in [
-        "demo", "watch", "replay", "serve", "simulate", "init", "calendar", "plan", "explain", "tap",
-        "import", "drill", "gate", "diff", "sign", "verify", "status", "enable", "rollback", "report",
+        "demo",
+        "watch",
+        "replay",
+        "serve",
+        "simulate",
+        "init",
+        "calendar",
+        "plan",
+        "explain",
+        "tap",
+        "import",
+        "drill",
+        "gate",
+        "diff",
+        "sign",
+        "verify",
+        "status",
+        "enable",
+        "rollback",
+        "report",
         "doctor",
+        "set-aside",
     ] {
         let (code, out, err) = run(&[command, "--help"]);
         assert_eq!((code, err.as_str()), (0, ""), "{command}");

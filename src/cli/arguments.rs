@@ -5,7 +5,7 @@ use super::folder::Place;
 use super::world::WorldSettings;
 use super::{
     calendar, completions, demo, diff, doctor, drill, enable, explain, gate, import, init, man, plan, replay,
-    report, rollback, serve, sign, simulate, status, tap, verify, watch,
+    report, rollback, serve, set_aside, sign, simulate, status, tap, verify, watch,
 };
 use crate::model::{Phase, Span, Timestamp};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -48,6 +48,8 @@ pub enum Command {
     Enable(enable::Arguments),
     /// Turn a feature's flag off at once, and watch that REST serves again
     Rollback(rollback::Arguments),
+    /// Begin anew with a feature after a repair: its stored runs count no more, and are told
+    SetAside(set_aside::Arguments),
     /// Sign evidence as a reviewer, or make the key for it
     Sign(sign::Arguments),
     /// Tell of each signature of the evidence whether it holds, or what changed

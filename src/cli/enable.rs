@@ -11,6 +11,7 @@ use super::store::{self, Change};
 use crate::env_file::State;
 use crate::evidence::chain::Kind;
 use crate::model::{Phase, Verdict};
+use crate::report::terminal::clean;
 use anyhow::Context;
 use clap::Args;
 use std::path::PathBuf;
@@ -125,6 +126,7 @@ fn print(
                 "was_on": standing.is_on(),
                 "on": on,
                 "lacking": lacking.collect::<Vec<_>>(),
+                "set_aside": standing.set_aside,
             });
             serde_json::to_string_pretty(&told)? + "\n"
         }
@@ -137,8 +139,9 @@ fn print(
             };
             let why: String = lacking.map(|l| format!("  {} {}: {}\n", l.verdict, l.check, l.why)).collect();
             let (file, flag) = (settings.env_file.display(), &standing.flag);
+            let aside: String = standing.set_aside.iter().map(|a| format!("  ! {}\n", clean(a))).collect();
             format!(
-                "{why}gate {} before-enabling: {verdict}\n{flag} {state} ({file}:{line})\n",
+                "{aside}{why}gate {} before-enabling: {verdict}\n{flag} {state} ({file}:{line})\n",
                 settings.feature
             )
         }

@@ -2,10 +2,12 @@
 //! seconds, no network, exit by verdict. Must not gather evidence of its own.
 
 use super::arguments::{Format, duration, phase};
+use super::captures::Hashed;
 use super::console::{Console, variable};
 use super::evidence::{self, Given, Piece};
 use super::exit::{Exit, WrongUse};
 use super::folder::write_whole;
+use crate::checks::signed_off::CHECK;
 use crate::evidence::sign::sign_off;
 use crate::model::{FeatureOutcome, Outcome, Phase, Span, Verdict};
 use crate::report::{Layout, annotations, json, junit, signoff, summary, text};
@@ -136,11 +138,15 @@ fn patiently(settings: &Settings, console: &Console) -> anyhow::Result<Outcome> 
 
 /// What the evidence says of one feature up to a phase, signatures and all.
 pub fn judge(given: &Given, contract: Option<&Path>, feature: &str, phase: Phase) -> anyhow::Result<Outcome> {
-    let pieces = evidence::find(given)?;
-    let gathered = evidence::gather(&pieces, contract, &needed(phase))?;
-    let runs = gathered.runs(feature);
-    let outcome = narrowed(gathered.outcome, feature, &pieces)?;
-    Ok(sign_off(outcome, feature, &runs, &evidence::signatures(given)?))
+    let found = evidence::find(given)?;
+    let mut gathered = evidence::gather(&found, contract, &needed(phase))?;
+    let signatures = evidence::signatures(given)?;
+    // Captures take long to hash: only where somebody signed what they prove.
+    if phase == CHECK.phase && !signatures.is_empty() {
+        gathered.look_beside(&mut Hashed::default())?;
+    }
+    let outcome = narrowed(gathered.outcome(feature)?, feature, &found.pieces)?;
+    Ok(sign_off(outcome, feature, &gathered.evidence(feature), &signatures))
 }
 
 /// A phase needs the phases before it.

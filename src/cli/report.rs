@@ -89,8 +89,8 @@ pub fn run(settings: &Settings, console: &Console) -> anyhow::Result<Exit> {
         console.result(json::PUBLISHED.as_bytes()).context("could not print the schema")?;
         return Ok(Exit::Pass);
     }
-    let pieces = evidence::find(&settings.evidence)?;
-    let outcome = evidence::as_judged(&pieces, settings.contract.as_deref(), &settings.phases)?;
+    let found = evidence::find(&settings.evidence)?;
+    let outcome = evidence::as_judged(&found, settings.contract.as_deref(), &settings.phases)?;
     match &settings.output {
         Some(file) => write_whole(file, &rendered(&outcome, settings.rendering, FILE))?,
         None => {

@@ -2,6 +2,7 @@
 //! and the key to make it with. Must not judge.
 
 use super::arguments::phase;
+use super::captures::Hashed;
 use super::console::Console;
 use super::evidence::Given;
 use super::exit::{Exit, WrongUse};
@@ -10,6 +11,7 @@ use super::{evidence, gate, signing_key};
 use crate::checks::signed_off::CHECK;
 use crate::evidence::sign::{Signature, public_key, reviewer, sha256, sign};
 use crate::model::{Outcome, Phase, Verdict};
+use crate::report::terminal::clean;
 use crate::source::clock::Clock;
 use anyhow::Context;
 use clap::Args;
@@ -96,13 +98,17 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
 
 fn sign_evidence(what: &What, console: &Console) -> anyhow::Result<()> {
     let key = signing_key::read(&what.key)?;
-    let pieces = evidence::find(&what.evidence)?;
-    let gathered = evidence::gather(&pieces, what.contract.as_deref(), &gate::needed(what.phase))?;
-    let runs = gathered.runs(&what.feature);
-    let outcome = gate::narrowed(gathered.outcome, &what.feature, &pieces)?;
+    let found = evidence::find(&what.evidence)?;
+    let mut gathered = evidence::gather(&found, what.contract.as_deref(), &gate::needed(what.phase))?;
+    gathered.look_beside(&mut Hashed::default())?;
+    let given = gathered.evidence(&what.feature);
+    if let Some(changed) = given.runs.iter().flat_map(|given| &given.beside.changed).next() {
+        return Err(WrongUse(format!("could not sign: {} {}", changed.file, changed.why())).into());
+    }
+    let outcome = gate::narrowed(gathered.outcome(&what.feature)?, &what.feature, &found.pieces)?;
     may_sign(&outcome, what, &key)?;
     let now = Clock::start(1).now();
-    let signature = sign(&key, (&what.feature, what.phase), (&what.reviewer, now), &runs);
+    let signature = sign(&key, (&what.feature, what.phase), (&what.reviewer, now), &given);
     let folder = evidence::signature_folder(&what.evidence);
     std::fs::create_dir_all(&folder).with_context(|| format!("could not make {}", folder.display()))?;
     let file = folder.join(file_name(what));
@@ -171,6 +177,9 @@ fn told(signature: &Signature, file: &Path) -> String {
         text.push_str(&format!("  {}  report {}\n", run.name, run.report_sha256));
         text.push_str(&format!("    contract {}\n", run.contract_sha256));
         run.capture_sha256.iter().for_each(|capture| text.push_str(&format!("    capture {capture}\n")));
+    }
+    for aside in &said.set_aside {
+        text.push_str(&format!("  {}\n", clean(&aside.words(&said.feature))));
     }
     text + &format!("{}\n", file.display())
 }

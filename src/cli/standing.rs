@@ -1,6 +1,7 @@
 //! Owns where each feature stands on its way: what its flag says, which phases its evidence has passed, what
 //! is lacking, and what to do next. Must not change anything.
 
+use super::captures::Hashed;
 use super::console::variable;
 use super::evidence::{self, Given};
 use super::exit::WrongUse;
@@ -8,7 +9,6 @@ use super::flag_file::FlagFile;
 use super::judging::load_contract;
 use super::store;
 use crate::checks::plan::{Assumed, plan};
-use crate::contract::Contract;
 use crate::env_file::{self, State};
 use crate::evidence::sign::sign_off;
 use crate::model::outcome::{CheckResult, FeatureOutcome, Outcome};
@@ -24,6 +24,8 @@ pub struct Standing {
     pub state: Option<State>,
     /// In order.
     pub phases: Vec<PhaseStanding>,
+    /// Runs that count no more, in words: when, by whom and why.
+    pub set_aside: Vec<String>,
     /// Who has to sign, as the evidence's contract names them.
     reviewers: Vec<String>,
 }
@@ -77,14 +79,13 @@ pub fn of(sources: &Sources) -> anyhow::Result<Vec<Standing>> {
         (Some(file), flag) => file.state(flag),
         (None, flag) => variable(flag).map(|value| env_file::state(&value)),
     };
-    let judged = if nothing_yet(&sources.given)? { None } else { Some(judged(sources)?) };
-    let mut all: Vec<Standing> =
-        judged.iter().flat_map(|o| o.features.iter().map(move |f| (o, f))).map(of_feature).collect();
-    if sources.contract.is_some() || judged.is_none() {
+    let nothing = nothing_yet(&sources.given)?;
+    let mut all = if nothing { Vec::new() } else { judged(sources)? };
+    if sources.contract.is_some() || nothing {
         let contract = load_contract(sources.contract.as_deref(), false)?;
         for feature in &contract.features {
             if all.iter().all(|known| *known.feature != *feature.name) {
-                all.push(unseen(&feature.name, &feature.flag, &contract));
+                all.push(unseen(&feature.name, &feature.flag, &contract.reviewers));
             }
         }
     }
@@ -101,17 +102,29 @@ pub fn nothing_yet(given: &Given) -> anyhow::Result<bool> {
     Ok(!has_run && given.evidence.is_empty())
 }
 
-/// Everything given, in all phases, with its signatures.
-fn judged(sources: &Sources) -> anyhow::Result<Outcome> {
-    let pieces = evidence::find(&sources.given)?;
-    let mut gathered = evidence::gather(&pieces, sources.contract.as_deref(), &Phase::ALL)?;
+/// Everything given, in all phases, with its signatures; each feature by the runs that count for it.
+fn judged(sources: &Sources) -> anyhow::Result<Vec<Standing>> {
+    let found = evidence::find(&sources.given)?;
+    let mut gathered = evidence::gather(&found, sources.contract.as_deref(), &Phase::ALL)?;
     let files = evidence::signatures(&sources.given)?;
-    let names: Vec<_> = gathered.outcome.features.iter().map(|f| f.name.clone()).collect();
-    for name in names {
-        let runs = gathered.runs(&name);
-        gathered.outcome = sign_off(gathered.outcome, &name, &runs, &files);
+    if !files.is_empty() {
+        gathered.look_beside(&mut Hashed::default())?;
     }
-    Ok(gathered.outcome)
+    let mut all = Vec::new();
+    for (name, flag) in gathered.features() {
+        let evidence = gathered.evidence(&name);
+        let standing = match gathered.has_run_of(&name) {
+            true => {
+                let outcome = sign_off(gathered.outcome(&name)?, &name, &evidence, &files);
+                let feature = outcome.features.iter().find(|f| *f.name == *name);
+                of_feature((&outcome, feature.expect("a run judges it")))
+            }
+            false => unseen(&name, &flag, &gathered.reviewers()),
+        };
+        let set_aside = evidence.set_aside.iter().map(|aside| aside.words(&name)).collect();
+        all.push(Standing { set_aside, ..standing });
+    }
+    Ok(all)
 }
 
 fn of_feature((outcome, feature): (&Outcome, &FeatureOutcome)) -> Standing {
@@ -125,6 +138,7 @@ fn of_feature((outcome, feature): (&Outcome, &FeatureOutcome)) -> Standing {
         flag: feature.flag.clone(),
         state: None,
         phases: Phase::ALL.map(phase).to_vec(),
+        set_aside: Vec::new(),
         reviewers: outcome.reviewers.clone(),
     }
 }
@@ -136,7 +150,7 @@ fn lacking(check: &CheckResult) -> Option<Lacking> {
     Some(Lacking { check: check.check, verdict: verdict.name(), why })
 }
 
-fn unseen(feature: &str, flag: &str, contract: &Contract) -> Standing {
+fn unseen(feature: &str, flag: &str, reviewers: &[String]) -> Standing {
     let phase = |phase| {
         let why = "no evidence was given".into();
         let nothing = Lacking { check: "all", verdict: Verdict::Inconclusive.name(), why };
@@ -147,7 +161,8 @@ fn unseen(feature: &str, flag: &str, contract: &Contract) -> Standing {
         flag: flag.into(),
         state: None,
         phases: Phase::ALL.map(phase).to_vec(),
-        reviewers: contract.reviewers.clone(),
+        set_aside: Vec::new(),
+        reviewers: reviewers.to_vec(),
     }
 }
 
@@ -174,6 +189,8 @@ pub fn next(all: &[Standing], standing: &Standing, sources: &Sources) -> anyhow:
     let steps = Steps { standing, sources };
     Ok(match standing.is_on() {
         _ if standing.flag.is_empty() => "none: the contract gives it no flag".into(),
+        // What fails stays in the evidence: nothing that follows opens a gate.
+        false if standing.phases.iter().any(|phase| phase.verdict == Verdict::Fail) => steps.anew(),
         false => match verdict(Phase::BeforeEnabling) {
             Verdict::Pass => match under_way(all, &standing.feature) {
                 Some(other) => {
@@ -181,21 +198,20 @@ pub fn next(all: &[Standing], standing: &Standing, sources: &Sources) -> anyhow:
                 }
                 None => steps.flag_command("enable", &sources.given.words()),
             },
-            verdict => steps.watch(Phase::BeforeEnabling, verdict)?,
+            _ => steps.watch(Phase::BeforeEnabling)?,
         },
         true if verdict(Phase::BeforeEnabling) != Verdict::Pass
             || verdict(Phase::AfterEnabling) == Verdict::Fail =>
         {
             steps.rollback()
         }
-        true if verdict(Phase::AfterEnabling) != Verdict::Pass => {
-            steps.watch(Phase::AfterEnabling, verdict(Phase::AfterEnabling))?
-        }
+        true if verdict(Phase::AfterEnabling) != Verdict::Pass => steps.watch(Phase::AfterEnabling)?,
         true => match verdict(Phase::BeforeDeleting) {
             Verdict::Pass => "none: the evidence allows to delete its REST timer".into(),
-            verdict => match steps.only_signatures() {
+            Verdict::Fail => steps.anew(),
+            Verdict::Inconclusive => match steps.only_signatures() {
                 true => steps.sign(),
-                false => steps.watch(Phase::BeforeDeleting, verdict)?,
+                false => steps.watch(Phase::BeforeDeleting)?,
             },
         },
     })
@@ -256,8 +272,18 @@ impl Steps<'_> {
         line(words.map(str::to_string).into_iter().chain(self.sources.given.words()))
     }
 
-    /// Watching adds to the evidence; what fails stays in it, so that after the repair it is gathered anew.
-    fn watch(&self, phase: Phase, verdict: Verdict) -> anyhow::Result<String> {
+    /// Where the evidence fails.
+    fn anew(&self) -> String {
+        let Some(store) = &self.sources.given.store else {
+            return "none by this evidence: after the repair, watch anew and give the new runs alone".into();
+        };
+        let words = ["set-aside", &self.standing.feature, "--evidence", &store.display().to_string()];
+        let who = ["--by", "NAME", "--reason", "WHY"];
+        format!("after the repair: {}", line(words.into_iter().chain(who).map(str::to_string)))
+    }
+
+    /// Watching adds to the evidence.
+    fn watch(&self, phase: Phase) -> anyhow::Result<String> {
         let mut words: Vec<String> = vec!["watch".into()];
         words.extend(self.contract_words());
         words.extend(["--feature", &self.standing.feature, "--phase", phase.name()].map(str::to_string));
@@ -273,11 +299,9 @@ impl Steps<'_> {
             }
         }
         if let Some(store) = &self.sources.given.store {
-            let again = if verdict == Verdict::Fail { "-again" } else { "" };
-            words.extend(["--evidence".into(), format!("{}{again}", store.display())]);
+            words.extend(["--evidence".into(), store.display().to_string()]);
         }
-        let repaired = if verdict == Verdict::Fail { "after the repair, anew: " } else { "" };
-        Ok(format!("{repaired}{}", line(words)))
+        Ok(line(words))
     }
 
     /// By the contract's promises, where it is known; sessions are watched one a run.

@@ -81,6 +81,9 @@ fn to_text(told: &[(&Standing, String)], console: &Console) -> String {
         page.put(Style::Strong, &standing.feature)
             .plain(&format!("  {flag}: {}", word(standing.state)))
             .end();
+        for aside in &standing.set_aside {
+            page.paragraph(Style::Unsure, "  ! ", aside, columns);
+        }
         for phase in &standing.phases {
             let style = match phase.verdict {
                 Verdict::Pass => Style::Good,
@@ -119,6 +122,7 @@ fn to_json(told: &[(&Standing, String)]) -> anyhow::Result<String> {
                     _ => None,
                 },
                 "phases": phases.collect::<Vec<_>>(),
+                "set_aside": standing.set_aside,
                 "next": next,
             })
         })

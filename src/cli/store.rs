@@ -2,6 +2,7 @@
 
 use super::exit::WrongUse;
 use super::folder::write_whole;
+use crate::evidence::aside::{self, SetAside};
 use crate::evidence::chain::{self, Broken, FILE, Kind, Link, VERSION, Why};
 use crate::evidence::sign::sha256;
 use crate::report::json;
@@ -69,13 +70,35 @@ impl Change {
 /// Stores that a flag was turned, in a small file of its own.
 pub fn record(folder: &Path, change: &Change) -> anyhow::Result<()> {
     let bytes = serde_json::to_string_pretty(change).context("could not write the change")? + "\n";
-    let stamp: String = change.at.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
-    let name = sha256(change.feature.as_bytes());
-    let state = if change.on { "on" } else { "off" };
-    let path = folder.join(format!("{stamp}-{state}-{}.json", &name[..8]));
+    let path = folder.join(small_file(&change.at, if change.on { "on" } else { "off" }, &change.feature));
     write_whole(&path, bytes.as_bytes())?;
     let (bytes, path) = (bytes.as_bytes(), path.as_path());
     append(folder, &Stored { kind: change.kind, path, bytes, contract_sha256: "", capture_sha256: &[] })
+}
+
+/// Stores that the runs of a feature so far count no more, in a small file of its own.
+pub fn record_aside(folder: &Path, said: &SetAside) -> anyhow::Result<()> {
+    let bytes = serde_json::to_string_pretty(said).context("could not write what is set aside")? + "\n";
+    let path = folder.join(small_file(&said.at, "set-aside", &said.feature));
+    write_whole(&path, bytes.as_bytes())?;
+    let (bytes, path) = (bytes.as_bytes(), path.as_path());
+    append(folder, &Stored { kind: Kind::SetAside, path, bytes, contract_sha256: "", capture_sha256: &[] })
+}
+
+fn small_file(at: &str, what: &str, feature: &str) -> String {
+    let stamp: String = at.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+    format!("{stamp}-{what}-{}.json", &sha256(feature.as_bytes())[..8])
+}
+
+fn set_aside(file: &Path) -> anyhow::Result<SetAside> {
+    let could_not = || format!("could not read {}", file.display());
+    let said: SetAside =
+        serde_json::from_str(&text_of(file).with_context(could_not)?).with_context(could_not)?;
+    if said.set_aside != aside::VERSION {
+        let version = said.set_aside;
+        anyhow::bail!("{}: its version {version} is unknown to this program", could_not());
+    }
+    Ok(said)
 }
 
 /// A folder whose chain and files were found whole.
@@ -87,13 +110,8 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// The reports in it, in the order they were stored.
-    fn reports(&self) -> impl Iterator<Item = &str> {
-        self.links.iter().filter(|link| link.kind == Kind::Run).map(|link| link.file.as_str())
-    }
-
     pub fn has_run(&self) -> bool {
-        self.reports().next().is_some()
+        self.links.iter().any(|link| link.kind == Kind::Run)
     }
 }
 
@@ -128,7 +146,8 @@ pub fn read(folder: &Path) -> anyhow::Result<Option<Whole>> {
             Err(error) if error.kind() == ErrorKind::NotFound => Some(Why::Missing(link.file.clone())),
             found => {
                 let found = found.with_context(|| format!("could not read {}", link.file))?;
-                (found != link.sha256).then(|| Why::Changed(link.file.clone()))
+                let (file, stored) = (link.file.clone(), link.sha256.clone());
+                (found != stored).then_some(Why::Changed { file, stored, found })
             }
         };
         if let Some(why) = why {
@@ -144,13 +163,27 @@ pub fn read(folder: &Path) -> anyhow::Result<Option<Whole>> {
     Ok(Some(Whole { links, head: chain::head(&text) }))
 }
 
-/// The reports in a folder, in the order they were stored. One without any is wrong use.
-pub fn reports(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let whole = read(folder)?;
-    let reports: Vec<PathBuf> =
-        whole.iter().flat_map(Whole::reports).map(|report| folder.join(report)).collect();
-    match reports.is_empty() {
-        false => Ok(reports),
+/// The reports in a folder, in the order they were stored, and what was set aside of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reports {
+    pub reports: Vec<PathBuf>,
+    /// Each with how many reports were stored before it.
+    pub asides: Vec<(SetAside, usize)>,
+}
+
+/// A folder without any report is wrong use.
+pub fn reports(folder: &Path) -> anyhow::Result<Reports> {
+    let mut found = Reports::default();
+    for link in read(folder)?.iter().flat_map(|whole| &whole.links) {
+        let file = folder.join(&link.file);
+        match link.kind {
+            Kind::Run => found.reports.push(file),
+            Kind::SetAside => found.asides.push((set_aside(&file)?, found.reports.len())),
+            Kind::Enable | Kind::Rollback => {}
+        }
+    }
+    match found.reports.is_empty() {
+        false => Ok(found),
         true => Err(WrongUse(format!(
             "no run is stored in {0}; store one with `cutover watch --evidence {0}`",
             folder.display()
@@ -164,7 +197,7 @@ pub fn ready(folder: &Path) -> anyhow::Result<()> {
     read(folder).map(|_| ()).with_context(|| format!("could not store evidence in {}", folder.display()))
 }
 
-#[allow(clippy::disallowed_methods, reason = "the one place where the chain is read")]
+#[allow(clippy::disallowed_methods, reason = "the one place where the chain and its small files are read")]
 fn text_of(file: &Path) -> std::io::Result<String> {
     std::fs::read_to_string(file)
 }
@@ -197,16 +230,20 @@ mod tests {
         store(folder, "b", b"one");
         store(folder, "a", b"two");
         let first = read(folder).unwrap().unwrap();
-        assert_eq!(reports(folder).unwrap(), [folder.join("b/report.json"), folder.join("a/report.json")]);
+        assert_eq!(
+            reports(folder).unwrap().reports,
+            [folder.join("b/report.json"), folder.join("a/report.json")]
+        );
         assert_eq!(first.head, read(folder).unwrap().unwrap().head);
 
         let broken = || read(folder).unwrap_err().to_string();
         super::super::folder::write_whole(&folder.join("b/report.json"), b"won").unwrap();
-        assert!(
-            broken().ends_with(
-                "evidence.jsonl is broken in line 1: b/report.json was changed after it was stored"
-            )
-        );
+        assert!(broken().ends_with(&format!(
+            "evidence.jsonl is broken in line 1: b/report.json was changed after it was stored: \
+                     {} was stored, {} is there",
+            sha256(b"one"),
+            sha256(b"won")
+        )));
         std::fs::remove_dir_all(folder.join("a")).unwrap();
         super::super::folder::write_whole(&folder.join("b/report.json"), b"one").unwrap();
         assert!(broken().ends_with("line 2: a/report.json is missing"), "{}", broken());

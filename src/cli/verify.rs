@@ -1,17 +1,21 @@
-//! Owns `cutover verify`: of each signature beside the evidence, whether it holds or what changed.
+//! Owns `cutover verify`: of the chain, of each capture beside a report and of each signature, whether it
+//! holds or what changed.
 //! Must not sign.
 
 use super::arguments::Format;
+use super::captures::Hashed;
 use super::console::Console;
-use super::evidence::{self, Gathered, Given};
+use super::evidence::{self, Gathered, Given, Piece, SignatureFile};
 use super::exit::Exit;
 use super::gate;
 use super::standing;
 use super::store::{self, NotWhole};
 use crate::checks::signed_off::Standing;
+use crate::evidence::beside::Beside;
 use crate::evidence::chain;
 use crate::evidence::sign::{NotASignature, Signature};
 use crate::model::{Phase, Verdict};
+use crate::report::json;
 use anyhow::Context;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -21,8 +25,10 @@ Examples:
   cutover verify reports
   cutover verify --evidence evidence --format json
 
-Exit 0 where all signatures (and the chain of --evidence) hold, 1 where one does not, 3 where one covers
-less than is given, or there is none.";
+Captures beside their reports are hashed again; one that is not there is told, and is no failure.
+
+Exit 0 where all signatures (and the chain of --evidence) hold, 1 where one does not or a capture was
+changed, 3 where a signature covers less than is given, or there is none.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -53,8 +59,8 @@ impl Arguments {
 
 const NO_SIGNATURES: &str = "no signatures beside the evidence\n";
 
-/// One signature and what became of it, or the chain of a folder.
-#[derive(serde::Serialize)]
+/// One signature and what became of it, the chain of a folder, or a capture that was changed.
+#[derive(Default, serde::Serialize)]
 struct Line {
     file: String,
     feature: String,
@@ -65,67 +71,129 @@ struct Line {
     note: String,
 }
 
+/// Lines in the order they are printed, each with what it says of the whole.
+type Lines = Vec<(Verdict, Line)>;
+
 pub fn run(settings: &Settings, console: &Console) -> anyhow::Result<Exit> {
-    let mut lines = Vec::new();
-    let mut chain = Verdict::Pass;
-    if let Some(folder) = &settings.evidence.store {
-        let line = chain_line(folder)?;
-        chain = line.0;
-        lines.push(line.1);
+    let mut hashed = Hashed::default();
+    let mut lines = match &settings.evidence.store {
+        Some(folder) => of_chain(folder, &mut hashed)?,
+        None => Lines::new(),
+    };
+    let mut signatures = Lines::new();
+    let stands = lines.first().is_none_or(|(chain, _)| *chain == Verdict::Pass);
+    if stands && !standing::nothing_yet(&settings.evidence)? {
+        let files = evidence::signatures(&settings.evidence)?;
+        let (unread, of_reports) = of_reports(settings, &files, &mut hashed)?;
+        lines.extend(of_reports);
+        // What cannot be read has no digests to hold a signature against.
+        if !unread {
+            signatures = of_signatures(settings, files, &mut hashed)?;
+        }
     }
-    let mut verdicts = Vec::new();
-    if chain == Verdict::Pass && !standing::nothing_yet(&settings.evidence)? {
-        of_signatures(settings, &mut verdicts, &mut lines)?;
-    }
+    let none = signatures.is_empty();
+    lines.append(&mut signatures);
+    let worst = lines.iter().map(|(verdict, _)| *verdict).max().unwrap_or(Verdict::Inconclusive);
+    let whole = if none { worst.max(Verdict::Inconclusive) } else { worst };
+    let told: Vec<&Line> = lines.iter().map(|(_, line)| line).collect();
     let page = match settings.format {
-        Format::Json => serde_json::to_string_pretty(&lines).context("could not print the result")? + "\n",
+        Format::Json => serde_json::to_string_pretty(&told).context("could not print the result")? + "\n",
         Format::Text => {
-            let none = if verdicts.is_empty() && chain == Verdict::Pass { NO_SIGNATURES } else { "" };
-            lines.iter().map(Line::text).collect::<String>() + none
+            let none = if none && worst != Verdict::Fail && stands { NO_SIGNATURES } else { "" };
+            told.into_iter().map(Line::text).collect::<String>() + none
         }
     };
     console.result(page.as_bytes()).context("could not print the result")?;
-    Ok(Exit::of(chain.max(Verdict::of(verdicts))))
+    Ok(Exit::of(whole))
 }
 
-/// Whether a folder's chain holds; its last digest is what has to be kept elsewhere.
-fn chain_line(folder: &Path) -> anyhow::Result<(Verdict, Line)> {
-    let (verdict, note) = match store::read(folder) {
-        Ok(Some(whole)) => {
-            (Verdict::Pass, format!("{} lines, the last is {}", whole.links.len(), whole.head))
+/// Whether a folder's chain holds, and the captures in it that do not; the chain's last digest is what has
+/// to be kept elsewhere.
+fn of_chain(folder: &Path, hashed: &mut Hashed) -> anyhow::Result<Lines> {
+    let chain = |verdict, note| (verdict, Line::of(chain::FILE, verdict, note));
+    let whole = match store::read(folder) {
+        Ok(Some(whole)) => whole,
+        Ok(None) => {
+            let note = format!("there is no folder {}", folder.display());
+            return Ok(vec![chain(Verdict::Inconclusive, note)]);
         }
-        Ok(None) => (Verdict::Inconclusive, format!("there is no folder {}", folder.display())),
-        Err(error) if error.is::<NotWhole>() => (Verdict::Fail, error.to_string()),
+        Err(error) if error.is::<NotWhole>() => return Ok(vec![chain(Verdict::Fail, error.to_string())]),
         Err(error) => return Err(error),
     };
-    let file = chain::FILE.to_string();
-    let [feature, phase, reviewer, signed_at] = Default::default();
-    Ok((verdict, Line { file, feature, phase, reviewer, signed_at, verdict: verdict.name(), note }))
+    let (mut absent, mut changed) = (0, Lines::new());
+    for link in whole.links.iter().filter(|link| !link.capture_sha256.is_empty()) {
+        let file = folder.join(&link.file);
+        let beside = hashed.beside(&evidence::folder_of(&file), &link.capture_sha256, &[])?;
+        absent += beside.absent.len();
+        changed.extend(of_captures(&beside));
+    }
+    let unchecked = match absent {
+        0 => String::new(),
+        1 => "; 1 capture is not there to be checked".into(),
+        n => format!("; {n} captures are not there to be checked"),
+    };
+    let note = format!("{} lines, the last is {}{unchecked}", whole.links.len(), whole.head);
+    Ok(std::iter::once(chain(Verdict::Pass, note)).chain(changed).collect())
+}
+
+fn of_captures(beside: &Beside) -> impl Iterator<Item = (Verdict, Line)> {
+    beside
+        .changed
+        .iter()
+        .map(|capture| (Verdict::Fail, Line::of(&capture.file, Verdict::Fail, capture.why())))
+}
+
+/// Of reports that stand in no chain: whether one cannot be read any more, and captures that were changed.
+fn of_reports(
+    settings: &Settings,
+    files: &[SignatureFile],
+    hashed: &mut Hashed,
+) -> anyhow::Result<(bool, Lines)> {
+    let (mut unread, mut lines) = (false, Lines::new());
+    for piece in evidence::find(&Given { store: None, ..settings.evidence.clone() })?.pieces {
+        let Piece::Report(path) = &piece else { continue };
+        match evidence::read_report(path) {
+            Ok(outcome) if path.ends_with(json::FILE) => {
+                let folder = evidence::folder_of(path);
+                lines.extend(of_captures(&hashed.beside(&folder, &outcome.capture_sha256, &[])?));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let Some(why) = evidence::changed_since(&piece, files)? else { return Err(error) };
+                unread = true;
+                lines.push((
+                    Verdict::Fail,
+                    Line::of(&path.display().to_string(), Verdict::Fail, format!("{why}; {error:#}")),
+                ));
+            }
+        }
+    }
+    Ok((unread, lines))
 }
 
 fn of_signatures(
     settings: &Settings,
-    verdicts: &mut Vec<Verdict>,
-    lines: &mut Vec<Line>,
-) -> anyhow::Result<()> {
-    let pieces = evidence::find(&settings.evidence)?;
-    for (file, read) in evidence::signatures(&settings.evidence)? {
+    files: Vec<SignatureFile>,
+    hashed: &mut Hashed,
+) -> anyhow::Result<Lines> {
+    let found = evidence::find(&settings.evidence)?;
+    let mut lines = Lines::new();
+    for (file, read) in files {
         // A capture is judged in the phases it was signed for; reports say what they say.
         let phase = read.as_ref().ok().and_then(|signature| Phase::parse(&signature.statement.phase));
         let phases = gate::needed(phase.unwrap_or(Phase::BeforeDeleting));
-        let gathered = evidence::gather(&pieces, settings.contract.as_deref(), &phases)?;
-        let (verdict, line) = line(file, read, &gathered);
-        verdicts.push(verdict);
-        lines.push(line);
+        let mut gathered = evidence::gather(&found, settings.contract.as_deref(), &phases)?;
+        gathered.look_beside(hashed)?;
+        lines.push(line(file, read, &gathered));
     }
-    Ok(())
+    Ok(lines)
 }
 
 fn line(file: String, read: Result<Signature, NotASignature>, gathered: &Gathered) -> (Verdict, Line) {
     let (said, standing) = match read {
         Ok(signature) => {
-            let runs = gathered.runs(&signature.statement.feature);
-            let standing = signature.standing(&runs, &gathered.outcome.reviewers);
+            let given = gathered.evidence(&signature.statement.feature);
+            let standing = signature.standing(&given, &gathered.reviewers());
             (Some(signature.statement), standing)
         }
         Err(why) => (None, Standing::Broken(why.to_string())),
@@ -141,6 +209,11 @@ fn line(file: String, read: Result<Signature, NotASignature>, gathered: &Gathere
 }
 
 impl Line {
+    /// Of a file that is no signature.
+    fn of(file: &str, verdict: Verdict, note: String) -> Line {
+        Line { file: file.into(), verdict: verdict.name(), note, ..Line::default() }
+    }
+
     fn text(&self) -> String {
         let who = match self.reviewer.as_str() {
             "" => String::new(),

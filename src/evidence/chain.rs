@@ -1,5 +1,5 @@
-//! The chain of stored evidence, `evidence.jsonl`: a line for each run or change of a flag, each with the
-//! digest of the line before it, so that nothing in the middle can be changed, left out or put in without
+//! The chain of stored evidence, `evidence.jsonl`: a line for each run, each change of a flag, and each time
+//! earlier runs were set aside, with the digest of the line before it, so that nothing in the middle can be changed, left out or put in without
 //! every later line telling. Must not open a file nor read a clock.
 //!
 //! What was cut off at the end no chain can tell; `verify` prints the last digest, to be kept elsewhere.
@@ -14,11 +14,12 @@ pub const VERSION: u32 = 1;
 
 /// What a line stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     Run,
     Enable,
     Rollback,
+    SetAside,
 }
 
 /// One line; members in this order.
@@ -60,8 +61,8 @@ pub enum Why {
     Gap,
     #[error("it is not the first of a chain: the lines before it are missing")]
     Beheaded,
-    #[error("{0} was changed after it was stored")]
-    Changed(String),
+    #[error("{file} was changed after it was stored: {stored} was stored, {found} is there")]
+    Changed { file: String, stored: String, found: String },
     #[error("{0} is missing")]
     Missing(String),
 }

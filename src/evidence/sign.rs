@@ -1,6 +1,8 @@
 //! Signatures over evidence: the digest of a set of runs, a statement that names it, its ed25519 signature,
 //! and what became of it since. Must not open a file nor read a clock.
 
+use super::aside::Aside;
+use super::beside::Beside;
 use crate::checks::signed_off::{CHECK, Standing, of_reviewers};
 use crate::model::outcome::{Outcome, SignedBy};
 use crate::model::{Phase, Timestamp, Verdict};
@@ -24,11 +26,21 @@ pub struct Run {
     pub capture_sha256: Vec<String>,
 }
 
-/// A run that was given, and whether it fails a check of the feature.
+/// A run that was given, whether it fails a check of the feature, and what stands of its captures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GivenRun {
     pub run: Run,
     pub failed: bool,
+    pub beside: Beside,
+}
+
+/// Everything that is given of one feature.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Evidence {
+    /// What counts.
+    pub runs: Vec<GivenRun>,
+    /// What counts no more, in the order it was set aside.
+    pub set_aside: Vec<Aside>,
 }
 
 /// What is signed: its compact JSON, members in this order.
@@ -42,6 +54,8 @@ pub struct Statement {
     pub signed_at: String,
     pub evidence_sha256: String,
     pub runs: Vec<Run>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_aside: Vec<Aside>,
 }
 
 /// A signature file.
@@ -75,13 +89,16 @@ pub fn sha256(bytes: &[u8]) -> String {
     })
 }
 
-/// The digest of a set of runs for a feature and phase; the order and the names of the runs do not count.
-pub fn evidence_sha256<'r>(feature: &str, phase: &str, runs: impl Iterator<Item = &'r Run>) -> String {
+/// The digest of a set of runs for a feature and phase, and of what was set aside; the order and the names of
+/// the runs do not count.
+pub fn evidence_sha256(feature: &str, phase: &str, runs: &[Run], set_aside: &[Aside]) -> String {
     let mut lines: Vec<String> = runs
+        .iter()
         .map(|r| format!("{} {} {}", r.report_sha256, r.contract_sha256, r.capture_sha256.join(",")))
         .collect();
     lines.sort();
     lines.dedup();
+    lines.extend(set_aside.iter().map(Aside::line));
     sha256(format!("cutover evidence {VERSION}\n{feature:?} {phase}\n{}\n", lines.join("\n")).as_bytes())
 }
 
@@ -94,14 +111,14 @@ pub fn public_key(key: &Ed25519KeyPair) -> String {
     BASE64_STANDARD.encode(key.public_key().as_ref())
 }
 
-/// Signs what these runs say.
+/// Signs what this evidence says.
 pub fn sign(
     key: &Ed25519KeyPair,
     (feature, phase): (&str, Phase),
     (reviewer, at): (&str, Timestamp),
-    runs: &[GivenRun],
+    evidence: &Evidence,
 ) -> Signature {
-    let mut runs: Vec<Run> = runs.iter().map(|given| given.run.clone()).collect();
+    let mut runs: Vec<Run> = evidence.runs.iter().map(|given| given.run.clone()).collect();
     runs.sort_by(|a, b| a.report_sha256.cmp(&b.report_sha256));
     runs.dedup_by(|a, b| a.report_sha256 == b.report_sha256);
     let statement = Statement {
@@ -109,8 +126,9 @@ pub fn sign(
         phase: phase.name().into(),
         reviewer: reviewer.into(),
         signed_at: at.to_string(),
-        evidence_sha256: evidence_sha256(feature, phase.name(), runs.iter()),
+        evidence_sha256: evidence_sha256(feature, phase.name(), &runs, &evidence.set_aside),
         runs,
+        set_aside: evidence.set_aside.clone(),
     };
     let ed25519 = BASE64_STANDARD.encode(key.sign(&statement.text()).as_ref());
     Signature { signature: VERSION, statement, public_key: public_key(key), ed25519 }
@@ -150,14 +168,15 @@ impl Signature {
         if Timestamp::parse_rfc3339(&said.signed_at).is_none() {
             return Err(NotASignature::Malformed(format!("`{}` is no RFC 3339 instant", said.signed_at)));
         }
-        if said.evidence_sha256 != evidence_sha256(&said.feature, &said.phase, said.runs.iter()) {
+        if said.evidence_sha256 != evidence_sha256(&said.feature, &said.phase, &said.runs, &said.set_aside) {
             return Err(NotASignature::OtherDigest);
         }
         Ok(read)
     }
 
-    /// What became of it: against the runs that are given now and the reviewers of their contract.
-    pub fn standing(&self, runs: &[GivenRun], reviewers: &[String]) -> Standing {
+    /// What became of it: against the evidence that is given now and the reviewers of its contract.
+    pub fn standing(&self, evidence: &Evidence, reviewers: &[String]) -> Standing {
+        let Evidence { runs, set_aside } = evidence;
         let name = &self.statement.reviewer;
         let Some((_, declared)) = reviewers.iter().map(|r| reviewer(r)).find(|(known, _)| known == name)
         else {
@@ -186,11 +205,23 @@ impl Signature {
                 _ => lacking.push(format!("{name} came after the signature; sign again")),
             }
         }
-        let unknown = if declared.is_none() { "key not declared in the contract" } else { "" };
+        let Statement { feature, set_aside: known, .. } = &self.statement;
+        for aside in set_aside.iter().filter(|aside| !known.contains(aside)) {
+            lacking.push(format!("{}, after the signature; sign again", aside.words(feature)));
+        }
+        for aside in known.iter().filter(|aside| !set_aside.contains(aside)) {
+            lacking.push(format!("{}, as was signed; that is not given", aside.words(feature)));
+        }
+        let captures = runs.iter().flat_map(|given| &given.beside.changed);
+        broken.extend(captures.map(|capture| format!("{} {}", capture.file, capture.why())));
+        let unknown = declared.is_none().then(|| "key not declared in the contract".to_string());
+        let unchecked = runs.iter().filter_map(|given| given.beside.remark(&given.run.name));
         match (broken.is_empty(), lacking.is_empty()) {
             (false, _) => Standing::Broken(broken.join(", ")),
             (true, false) => Standing::Lacking(lacking.join(", ")),
-            (true, true) => Standing::Valid(unknown.into()),
+            (true, true) => {
+                Standing::Valid(unknown.into_iter().chain(unchecked).collect::<Vec<_>>().join(", "))
+            }
         }
     }
 }
@@ -208,21 +239,28 @@ fn same_run(signed: &Run, given: &Run) -> bool {
 }
 
 fn changed(signed: &Run, given: &Run) -> String {
-    let what = match () {
+    let (what, was, is) = match () {
         () if signed.contract_sha256 != given.contract_sha256 => {
-            "is judged by another contract than was signed"
+            let what = "is judged by another contract than was signed";
+            (what, signed.contract_sha256.clone(), given.contract_sha256.clone())
         }
-        () if signed.capture_sha256 != given.capture_sha256 => "is made from another capture than was signed",
-        () => "was changed after it was signed",
+        () if signed.capture_sha256 != given.capture_sha256 => {
+            let what = "is made from another capture than was signed";
+            (what, signed.capture_sha256.join(" "), given.capture_sha256.join(" "))
+        }
+        () => {
+            let what = "was changed after it was signed";
+            (what, signed.report_sha256.clone(), given.report_sha256.clone())
+        }
     };
-    format!("{} {what}", given.name)
+    format!("{} {what}: {was} was signed, {is} is there", given.name)
 }
 
 /// The outcome with `signed-off` judged for the feature, from the signature files by name.
 pub fn sign_off(
     mut outcome: Outcome,
     feature: &str,
-    runs: &[GivenRun],
+    evidence: &Evidence,
     files: &[(String, Result<Signature, NotASignature>)],
 ) -> Outcome {
     // One that does not hold may claim any feature: it counts against every one.
@@ -235,7 +273,7 @@ pub fn sign_off(
         let own =
             good().filter(|s| s.statement.concerns(feature, CHECK.phase) && s.statement.reviewer == name);
         let judged: Vec<(&Signature, Standing)> =
-            own.map(|s| (s, s.standing(runs, &outcome.reviewers))).collect();
+            own.map(|s| (s, s.standing(evidence, &outcome.reviewers))).collect();
         let valid = judged.iter().find(|(_, standing)| matches!(standing, Standing::Valid(_)));
         let broken = judged.iter().find(|(_, standing)| matches!(standing, Standing::Broken(_)));
         let standing = match broken.or(valid).or(judged.first()) {
@@ -258,6 +296,7 @@ pub fn sign_off(
     let concerns = |name: &str| name.is_empty() || name == feature;
     let waivers = outcome.waivers.iter().filter(|w| concerns(&w.feature)).count();
     let judged = of_reviewers(&standings, &stray, waivers);
+    let aside: Vec<String> = evidence.set_aside.iter().map(|aside| aside.words(feature)).collect();
     for found in outcome.features.iter_mut().filter(|f| *f.name == *feature) {
         let asked = found.checks.iter_mut().filter(|c| c.check == CHECK.name && c.verdict.is_some());
         for check in asked {
@@ -265,6 +304,11 @@ pub fn sign_off(
             check.observed = judged.observed.clone();
             check.evidence = judged.evidence.clone();
             check.note = judged.note.clone();
+        }
+        // Whoever signs the sheet sees what does not count, whatever phase was asked.
+        for check in found.checks.iter_mut().filter(|c| c.check == CHECK.name && !aside.is_empty()) {
+            let note = std::iter::once(check.note.as_str()).filter(|note| !note.is_empty());
+            check.note = note.chain(aside.iter().map(String::as_str)).collect::<Vec<_>>().join("; ");
         }
         found.verdict = Verdict::of(found.checks.iter().filter_map(|c| c.verdict));
     }

@@ -196,6 +196,21 @@ fn a_changed_byte_of_the_evidence_closes_the_gate_and_says_where() {
     let told = place.expect(1, "verify --evidence ev");
     assert!(told.contains("evidence.jsonl: not valid: ") && told.contains("line 2"), "{told}");
     place.write(&report, &was);
+    // A capture beside its report, which was signed.
+    let run = report.strip_suffix("/report.json").unwrap();
+    let capture = ["18.jsonl", "19.jsonl", "20.jsonl"][1];
+    place.write(&format!("{run}/capture.jsonl"), &place.read(capture));
+    gate(&place, 0, "before-deleting");
+    place
+        .write(&format!("{run}/capture.jsonl"), &place.read(capture).replacen("\"cash\":1", "\"cash\":2", 1));
+    let told = in_one_line(&gate(&place, 1, "before-deleting"));
+    assert!(
+        told.contains("signed-off") && told.contains("capture.jsonl was changed after it was judged"),
+        "{told}"
+    );
+    let told = in_one_line(&place.expect(0, "status --env-file .env --evidence ev --contract c.toml"));
+    assert!(told.contains("! signed-off: ") && told.contains("capture.jsonl was changed"), "{told}");
+    std::fs::remove_file(place.path(&format!("{run}/capture.jsonl"))).unwrap();
     // A line that was left out.
     let kept: String =
         chain.split_inclusive('\n').enumerate().filter(|(n, _)| *n != 1).map(|(_, l)| l).collect();
@@ -206,6 +221,10 @@ fn a_changed_byte_of_the_evidence_closes_the_gate_and_says_where() {
     let (code, told) = place.run(&["replay", "20.jsonl", "-q", "--evidence", "ev"]);
     assert_eq!(code, 4, "{told}");
     assert!(told.contains("could not store evidence in ev"), "{told}");
+}
+
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The gate of the phase closes with this exit code, because of this check, in these words.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::evidence::beside::compare;
 use crate::report::sample;
 
 const F: &str = "positions";
@@ -15,12 +16,16 @@ fn given(name: &str) -> GivenRun {
         contract_sha256: "contract".into(),
         capture_sha256: vec![format!("capture of {name}")],
     };
-    GivenRun { run, failed: false }
+    GivenRun { run, failed: false, beside: Beside::default() }
+}
+
+fn evidence(runs: &[GivenRun]) -> Evidence {
+    Evidence { runs: runs.to_vec(), set_aside: Vec::new() }
 }
 
 fn signed(runs: &[GivenRun]) -> Signature {
     let at = Timestamp::parse_rfc3339("2026-01-05T10:00:00Z").unwrap();
-    sign(&key(1), (F, P), ("ann", at), runs)
+    sign(&key(1), (F, P), ("ann", at), &evidence(runs))
 }
 
 fn ann() -> Vec<String> {
@@ -33,7 +38,7 @@ fn what_is_written_is_read_and_the_order_of_runs_does_not_count() {
     let signature = signed(&[a.clone(), b.clone()]);
     assert_eq!(Signature::from_json(&signature.to_json()), Ok(signature.clone()));
     assert_eq!(signature, signed(&[b.clone(), a.clone(), b.clone()]));
-    assert_eq!(signature.standing(&[b, a], &ann()), Standing::Valid(String::new()));
+    assert_eq!(signature.standing(&evidence(&[b, a]), &ann()), Standing::Valid(String::new()));
 }
 
 #[test]
@@ -59,22 +64,26 @@ fn what_changed_since_is_told() {
     let of = |change: fn(&mut Vec<GivenRun>)| {
         let mut runs = vec![given("a"), given("b")];
         change(&mut runs);
-        signature.standing(&runs, &ann())
+        signature.standing(&evidence(&runs), &ann())
     };
     let broken = |words: &str| Standing::Broken(words.into());
+    let [a, c] = ["a", "c"].map(|name| sha256(name.as_bytes()));
     let lacking = |words: &str| Standing::Lacking(words.into());
     assert_eq!(of(|_| {}), Standing::Valid(String::new()));
-    assert_eq!(of(|r| r[0].run.report_sha256 = "x".into()), broken("a was changed after it was signed"));
+    assert_eq!(
+        of(|r| r[0].run.report_sha256 = "x".into()),
+        broken(&format!("a was changed after it was signed: {a} was signed, x is there"))
+    );
     assert_eq!(
         of(|r| r[1].run.contract_sha256 = "x".into()),
-        broken("b is judged by another contract than was signed")
+        broken("b is judged by another contract than was signed: contract was signed, x is there")
     );
     assert_eq!(
         of(|r| {
             r[1].run.capture_sha256 = vec!["x".into()];
             r[1].run.report_sha256 = "x".into();
         }),
-        broken("b is made from another capture than was signed")
+        broken("b is made from another capture than was signed: capture of b was signed, x is there")
     );
     assert_eq!(
         of(|r| r.push(GivenRun { failed: true, ..given("c") })),
@@ -94,13 +103,55 @@ fn what_changed_since_is_told() {
         r.push(given("c"));
         r[2].run.capture_sha256 = r[0].run.capture_sha256.clone();
     };
-    assert_eq!(of(again), broken("c was changed after it was signed"));
+    assert_eq!(
+        of(again),
+        broken(&format!("c was changed after it was signed: {a} was signed, {c} is there"))
+    );
+    // A capture beside its report.
+    let spoilt = |r: &mut Vec<GivenRun>| {
+        r[1].beside = compare(&r[1].run.capture_sha256, vec![("b/capture.jsonl".into(), Ok("x".into()))]);
+    };
+    let why = "b/capture.jsonl was changed after it was judged: capture of b was signed, x is there";
+    assert_eq!(of(spoilt), broken(why));
+    let gone = |r: &mut Vec<GivenRun>| r[1].beside = compare(&r[1].run.capture_sha256, vec![]);
+    assert_eq!(of(gone), Standing::Valid("the capture of b is not there to be checked".into()));
+}
+
+#[test]
+fn what_was_set_aside_is_part_of_what_is_signed() {
+    let aside = |reason: &str| Aside {
+        at: "2026-01-04T10:00:00Z".into(),
+        by: "ann".into(),
+        reason: reason.into(),
+        report_sha256: vec!["x".into(), "y".into()],
+    };
+    let with = |set_aside: &[Aside]| Evidence { set_aside: set_aside.to_vec(), ..evidence(&[given("b")]) };
+    let at = Timestamp::parse_rfc3339("2026-01-05T10:00:00Z").unwrap();
+    let signature = sign(&key(1), (F, P), ("ann", at), &with(&[aside("fixed")]));
+    assert_eq!(Signature::from_json(&signature.to_json()), Ok(signature.clone()));
+    let plain = signed(&[given("b")]);
+    assert_ne!(plain.statement.evidence_sha256, signature.statement.evidence_sha256);
+    // What was signed before anything could be set aside reads as it did.
+    assert!(!String::from_utf8(plain.to_json()).unwrap().contains("set_aside"));
+    let standing = |set_aside: &[Aside]| signature.standing(&with(set_aside), &ann());
+    assert_eq!(standing(&[aside("fixed")]), Standing::Valid(String::new()));
+    let words = "2 earlier runs of positions set aside on 2026-01-04T10:00:00Z by ann";
+    let lacking = |words: String| Standing::Lacking(words);
+    assert_eq!(standing(&[]), lacking(format!("{words}: fixed, as was signed; that is not given")));
+    let later = [aside("fixed"), aside("moved")];
+    assert_eq!(standing(&later), lacking(format!("{words}: moved, after the signature; sign again")));
+    // Whoever signs the sheet sees it in its row.
+    let outcome = sign_off(sample::passing(), F, &with(&[aside("fixed")]), &[]);
+    let csv = String::from_utf8(crate::report::signoff::to_csv(&outcome)).unwrap();
+    let row = csv.lines().find(|row| row.starts_with(F) && row.contains(CHECK.name)).unwrap();
+    assert!(row.contains(&format!("{words}: fixed")), "{row}");
 }
 
 #[test]
 fn whose_key_it_is() {
     let runs = [given("a")];
     let signature = signed(&runs);
+    let runs = evidence(&runs);
     let undeclared = signature.standing(&runs, &["ann".into()]);
     assert_eq!(undeclared, Standing::Valid("key not declared in the contract".into()));
     let other = [format!("ann ed25519:{}", public_key(&key(2)))];
@@ -118,7 +169,7 @@ fn gate(
         check.verdict = Some(if check.check == CHECK.name { Verdict::Inconclusive } else { Verdict::Pass });
     }
     outcome.features.retain(|f| *f.name == *F);
-    let outcome = sign_off(outcome, F, &[given("a")], files);
+    let outcome = sign_off(outcome, F, &evidence(&[given("a")]), files);
     let check = outcome.features[0].checks.iter().find(|c| c.check == CHECK.name).unwrap();
     assert_eq!(check.verdict, Some(outcome.verdict));
     (outcome.verdict, check.note.clone(), outcome)
@@ -141,7 +192,7 @@ fn the_gate_wants_every_reviewer_and_shows_who_signed() {
     // Another feature's or phase's signature says nothing of this one.
     let at = Timestamp::parse_rfc3339("2026-01-05T10:00:00Z").unwrap();
     for (feature, phase) in [("intraday_bar", P), (F, Phase::BeforeEnabling)] {
-        let other = sign(&key(1), (feature, phase), ("ann", at), &[given("a")]);
+        let other = sign(&key(1), (feature, phase), ("ann", at), &evidence(&[given("a")]));
         assert_eq!(gate(ann(), &[("x".into(), Ok(other))]).0, Verdict::Inconclusive);
     }
 }
