@@ -19,7 +19,7 @@ pub use fault::{Fault, FaultError};
 pub use feature::Feature;
 pub use network::{Latency, Network};
 pub use origin::{Answer, Departure, Lane, Origin, Sent};
-pub use score::{ClassScore, Covered, Polls, Score, Told, score};
+pub use score::{ClassScore, Covered, Score, Sights, Told, score};
 pub use simulate::{Poll, Simulation, SimulationOptions};
 pub use truth::{LedgerError, TruthEntry, parse_ledger};
 pub use world::{World, WorldOptions};

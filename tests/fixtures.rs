@@ -11,7 +11,7 @@ use cutover::contract::parse;
 use cutover::engine::Engine;
 use cutover::model::{Finding, Outcome, Span, Start, Timestamp, Verdict};
 use cutover::reference::{
-    Covered, Fault, Poll, Polls, Simulation, SimulationOptions, Told, WorldOptions, parse_ledger, score,
+    Covered, Fault, Poll, Sights, Simulation, SimulationOptions, Told, WorldOptions, parse_ledger, score,
 };
 use cutover::report::{FindingsCsv, findings, html, json, signoff};
 use std::path::{Path, PathBuf};
@@ -230,7 +230,7 @@ fn every_case_tells_its_truth() {
             first: outcome.first.unwrap(),
             last: outcome.last.unwrap(),
             streams: outcome.features.iter().map(|f| f.measures.streams).collect(),
-            polls: polls(&capture),
+            sights: sights(&capture),
         };
         let contract = parse("fixture", case.contract, &|_| None, false).unwrap();
         let score = score(&contract, &truth, &told, &covered);
@@ -239,14 +239,14 @@ fn every_case_tells_its_truth() {
     }
 }
 
-fn polls(capture: &[u8]) -> Polls {
-    let mut polls = Polls::default();
+fn sights(capture: &[u8]) -> Sights {
+    let mut sights = Sights::default();
     let mut reader = Reader::new(capture, ReaderOptions::default());
     reader.read_start().unwrap();
     while let Some(line) = reader.next() {
-        polls.note(&line.unwrap().observation);
+        sights.note(&line.unwrap().observation);
     }
-    polls
+    sights
 }
 
 /// A small session of one account, one symbol and one market.

@@ -6,7 +6,7 @@ use crate::capture::{Reader, ReaderOptions, decode_slow};
 use crate::contract::Contract;
 use crate::engine::Engine;
 use crate::model::{Event, Finding, Observation, Timestamp};
-use crate::reference::{ClassScore, Covered, Polls, Score, Told, TruthEntry, parse_ledger, score};
+use crate::reference::{ClassScore, Covered, Score, Sights, Told, TruthEntry, parse_ledger, score};
 use crate::source::open_capture;
 use anyhow::Context;
 use std::fmt::Write;
@@ -40,9 +40,9 @@ pub fn of(
         kept.lock().unwrap_or_else(PoisonError::into_inner).push(Told { finding: finding.clone(), told_at });
     };
     let mut engine = Engine::new(Arc::clone(contract), Box::new(sink));
-    let mut polls = Polls::default();
+    let mut sights = Sights::default();
     for path in captures {
-        fold(path, skip_damaged, &mut engine, &mut polls, &now)
+        fold(path, skip_damaged, &mut engine, &mut sights, &now)
             .with_context(|| format!("could not read {}", path.display()))?;
     }
     engine.finish();
@@ -51,14 +51,14 @@ pub fn of(
     let Some((first, last)) = outcome.first.zip(outcome.last) else { return Ok(Score::default()) };
     let streams = outcome.features.iter().map(|f| f.measures.streams).collect();
     let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(score(contract, truth, &told, &Covered { first, last, streams, polls }))
+    Ok(score(contract, truth, &told, &Covered { first, last, streams, sights }))
 }
 
 fn fold(
     path: &Path,
     skip_damaged: bool,
     engine: &mut Engine,
-    polls: &mut Polls,
+    sights: &mut Sights,
     now: &AtomicI64,
 ) -> anyhow::Result<()> {
     let mut reader = Reader::new(open_capture(path)?, ReaderOptions { skip_damaged });
@@ -69,7 +69,7 @@ fn fold(
     while let Some(line) = reader.next() {
         let line = line?;
         now.store(line.observation.at.0, Relaxed);
-        polls.note(&line.observation);
+        sights.note(&line.observation);
         if engine.observe(&line.observation).is_err()
             && let Ok(observation) = decode_slow(line.text)
         {

@@ -104,6 +104,8 @@ enum Override {
 
 /// Overrides are kept this many deep: far more than REST still shows.
 const OVERRIDES_KEPT: usize = 256;
+/// Different faults leave so many versions of a stream between them.
+const APART_VERSIONS: i64 = 3;
 /// A pause lasts so many versions: the first poll in it is past the settle, the version after it far.
 const PAUSE_VERSIONS: i64 = 2;
 /// A market's detour lasts so many versions, and moves its next event by so much.
@@ -116,6 +118,7 @@ pub struct Injector {
     start: Timestamp,
     overrides: VecDeque<Override>,
     relapses: Vec<Relapse>,
+    heard: bool,
 }
 
 impl Injector {
@@ -132,7 +135,21 @@ impl Injector {
             }
             armed.push(Armed::new(fault, index, streams, world));
         }
-        Ok(Injector { armed, start, overrides: VecDeque::new(), relapses: Vec::new() })
+        Ok(Injector { armed, start, overrides: VecDeque::new(), relapses: Vec::new(), heard: true })
+    }
+
+    /// Whether anybody listens: what nobody hears is no fault of a message, and not in the truth.
+    pub fn set_heard(&mut self, heard: bool) {
+        self.heard = heard;
+    }
+
+    /// Whether another fault than this one has the stream's messages, or has struck one shortly before: what
+    /// follows from either could not be told from the other.
+    fn is_anothers(&self, index: usize, tick: &Tick) -> bool {
+        let others = self.armed.iter().enumerate().filter(|(other, _)| *other != index);
+        others.into_iter().any(|(_, other)| {
+            other.has_episode(tick) || (1..=APART_VERSIONS).any(|n| other.was_struck(tick.stream, tick.k - n))
+        })
     }
 
     pub fn is_idle(&self) -> bool {
@@ -180,6 +197,9 @@ impl Injector {
                     continue;
                 }
                 _ => continue,
+            }
+            if feature.is_some() && (!self.heard || self.is_anothers(index, tick)) {
+                continue;
             }
             let Some(strike) = self.armed[index].strike(tick, feature, self.start) else { continue };
             let before = truth.len();
@@ -276,7 +296,13 @@ fn counts_each(fault: &Fault, feature: Option<Feature>) -> bool {
         && !(market && matches!(class, Some(Class::ValueMismatch | Class::MissingOnWs)))
 }
 
-/// Whether a fault must never strike two versions of a stream in a row: it moves one past the other.
-fn needs_distance(fault: &Fault) -> bool {
-    fault.manner == Manner::Reordered
+/// How many versions of a stream a fault leaves between two that it strikes: one is moved past the other, or what
+/// it began with the first goes on.
+fn distance(fault: &Fault) -> i64 {
+    match (fault.manner, fault.class) {
+        (Manner::Reordered, _) => 1,
+        (Manner::Plain, Some(Class::TornRead)) => DETOUR_VERSIONS + 1,
+        (Manner::Plain, Some(Class::RestStale)) => PAUSE_VERSIONS + 1,
+        _ => 0,
+    }
 }

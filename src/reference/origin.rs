@@ -142,6 +142,11 @@ impl Origin {
         self.injector.remarks(end)
     }
 
+    /// Whether any connection takes what is sent.
+    pub fn set_heard(&mut self, heard: bool) {
+        self.injector.set_heard(heard);
+    }
+
     /// Whether a WebSocket handshake is accepted, and what is sent first; else the status of the
     /// refusal.
     pub fn handshake(&mut self, now: Timestamp, lane: Lane) -> Result<Vec<String>, u16> {

@@ -29,32 +29,48 @@ pub struct Covered {
     pub last: Timestamp,
     /// Streams of each feature, in the contract's order.
     pub streams: Vec<u64>,
-    pub polls: Polls,
+    pub sights: Sights,
 }
 
-/// The windows [sent, received] of each feature's answered polls. What a message said is held against REST
-/// only where a poll showed it ("a WebSocket version that no poll shows is no finding", §5.2), and a silence
-/// is a gap only where REST showed what was missed (§5.6).
+/// What the watcher could see at all.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Polls(BTreeMap<String, Vec<(Timestamp, Timestamp)>>);
+pub struct Sights {
+    /// The windows [sent, received] of each feature's answered polls. What a message said is held against REST
+    /// only where a poll showed it ("a WebSocket version that no poll shows is no finding", §5.2), and a silence
+    /// is a gap only where REST showed what was missed (§5.6).
+    polls: BTreeMap<String, Vec<(Timestamp, Timestamp)>>,
+    /// When a connection fell silent, ended, or began: what was under way then is lost, and ticks are counted
+    /// within one connection (§5.6).
+    breaks: Vec<Timestamp>,
+    last_frame: Option<Timestamp>,
+}
 
-impl Polls {
+impl Sights {
     pub fn note(&mut self, observation: &Observation<'_>) {
-        let Event::Rest { sent_at, feature, .. } = &observation.event else { return };
-        let window = (*sent_at, observation.at);
-        match self.0.get_mut(&**feature) {
-            Some(windows) => windows.push(window),
-            None => drop(self.0.insert(feature.to_string(), vec![window])),
+        let at = observation.at;
+        match &observation.event {
+            Event::Rest { sent_at, feature, .. } => match self.polls.get_mut(&**feature) {
+                Some(windows) => windows.push((*sent_at, at)),
+                None => drop(self.polls.insert(feature.to_string(), vec![(*sent_at, at)])),
+            },
+            Event::Ws { .. } => self.last_frame = Some(at),
+            Event::WsOpen { .. } => self.breaks.push(at),
+            Event::WsClose { .. } => self.breaks.extend(self.last_frame.into_iter().chain([at])),
+            _ => {}
         }
     }
 
     /// Whether a poll is sure to have shown what stood from `from` to `to`: it was formed in that time, or
     /// (what REST itself said wrongly) at its begin.
     fn showed(&self, feature: &str, from: Timestamp, to: Timestamp) -> bool {
-        let windows = self.0.get(feature).map_or(&[][..], Vec::as_slice);
+        let windows = self.polls.get(feature).map_or(&[][..], Vec::as_slice);
         windows
             .iter()
             .any(|&(sent, received)| sent <= from && from <= received || from <= sent && received < to)
+    }
+
+    fn broke(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.breaks.iter().any(|at| (from..=to).contains(at))
     }
 }
 
@@ -205,11 +221,15 @@ impl<'t> Case<'t> {
             Shape::WholeRun => covered.first + (covered.last - covered.first).half(),
             _ => covered.last - rule.tail,
         };
-        let shown = || covered.polls.showed(&entry.feature, entry.at, entry.at.saturating_add(pace.interval));
+        let shown =
+            || covered.sights.showed(&entry.feature, entry.at, entry.at.saturating_add(pace.interval));
+        let around = pace.interval + pace.settle;
+        let broke = || covered.sights.broke(entry.at - around, entry.at + around);
         let due = in_hours
             && rule.shape != Shape::OutOfReach
             && (from..=to).contains(&entry.at)
-            && (!rule.by_rest || shown());
+            && (!rule.by_rest || shown())
+            && (rule.of_link || !broke());
         let until = match rule.shape {
             Shape::WholeRun => Timestamp::MAX,
             _ => entry.at.saturating_add(rule.after),

@@ -88,6 +88,10 @@ impl Shared {
         lock(&self.clients).push(client);
     }
 
+    fn is_heard(&self) -> bool {
+        !lock(&self.clients).is_empty()
+    }
+
     /// Hands a message to every client; one whose queue is full is too slow and is let go.
     fn broadcast(&self, outgoing: &Outgoing) {
         lock(&self.clients).retain(|client| match client.queue.try_send(outgoing.clone()) {
@@ -236,7 +240,12 @@ async fn send_messages(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) 
             () = stop(&mut stopped) => return,
         }
         for _ in 0..SENT_AT_ONCE {
-            let Some(left) = shared.ask(|origin, now| origin.pop(now)) else { break };
+            let heard = shared.is_heard();
+            let left = shared.ask(|origin, now| {
+                origin.set_heard(heard);
+                origin.pop(now)
+            });
+            let Some(left) = left else { break };
             shared.broadcast(&match left.sent {
                 Sent::Message(text) | Sent::Broken(text) => Outgoing::Text(text.into()),
                 Sent::Binary(text) => Outgoing::Binary(text.into()),

@@ -5,7 +5,9 @@ use crate::common;
 use crate::session::{judge, line, options, simulate};
 use cutover::contract::{BUILTIN, Contract};
 use cutover::model::{Class, Severity, Span, Verdict};
-use cutover::reference::{ClassScore, Covered, Fault, Feature, Poll, Polls, Score, Told, score};
+use cutover::reference::{
+    ClassScore, Covered, Fault, Feature, Poll, Score, Sights, SimulationOptions, Told, score,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -77,33 +79,12 @@ impl Place {
             let often = |poll: Poll| Poll { every: poll.every.min(Span::from_secs(3)), ..poll };
             options.polls = options.polls.into_iter().map(often).collect();
         }
-        let (seen, truth) = simulate(options);
-        let told = match judge(contract, &seen) {
-            Ok(told) => told,
+        let (told, score) = match scored(contract, options) {
+            Ok(scored) => scored,
             Err(problem) => return Result { place: self, score: Score::default(), problems: vec![problem] },
         };
-        let outcome = &told.outcome;
-        let mut polls = Polls::default();
-        seen.iter().for_each(|observation| polls.note(observation));
-        let covered = Covered {
-            first: outcome.first.unwrap(),
-            last: outcome.last.unwrap(),
-            streams: outcome.features.iter().map(|f| f.measures.streams).collect(),
-            polls,
-        };
-        let stamped = told.findings.iter().zip(&told.told_at);
-        let findings: Vec<Told> =
-            stamped.map(|(finding, told_at)| Told { finding: finding.clone(), told_at: *told_at }).collect();
-        let score = score(contract, &truth, &findings, &covered);
-        let mut problems = Vec::new();
-        if truth.is_empty() {
-            problems.push("nothing was injected".to_string());
-        }
-        for class in &score.classes {
-            problems.extend(class.missed.iter().map(|entry| format!("missed {}", entry.to_json())));
-            problems.extend(class.invented.iter().map(|finding| format!("invented {}", line(finding))));
-        }
-        for feature in &outcome.features {
+        let mut problems = wrong(&score);
+        for feature in &told.outcome.features {
             let expect = self.expect(&feature.name, &score);
             if feature.verdict != expect {
                 problems.push(format!("{} is {}, not {expect}", feature.name, feature.verdict));
@@ -121,6 +102,60 @@ impl Place {
         let beside = |c: &ClassScore| c.class.severity() == Severity::Fail && c.true_findings > 0;
         let fails = self.class.severity() == Severity::Fail && due || score.classes.iter().any(beside);
         if struck && fails { Verdict::Fail } else { Verdict::Pass }
+    }
+}
+
+/// A session judged, and held against its ledger.
+fn scored(
+    contract: &Arc<Contract>,
+    options: SimulationOptions,
+) -> std::result::Result<(common::Told, Score), String> {
+    let (seen, truth) = simulate(options);
+    let told = judge(contract, &seen)?;
+    let outcome = &told.outcome;
+    let mut sights = Sights::default();
+    seen.iter().for_each(|observation| sights.note(observation));
+    let covered = Covered {
+        first: outcome.first.unwrap(),
+        last: outcome.last.unwrap(),
+        streams: outcome.features.iter().map(|f| f.measures.streams).collect(),
+        sights,
+    };
+    let stamped = told.findings.iter().zip(&told.told_at);
+    let findings: Vec<Told> =
+        stamped.map(|(finding, told_at)| Told { finding: finding.clone(), told_at: *told_at }).collect();
+    let score = score(contract, &truth, &findings, &covered);
+    if truth.is_empty() {
+        return Err("nothing was injected".to_string());
+    }
+    Ok((told, score))
+}
+
+/// What was missed and what was invented.
+fn wrong(score: &Score) -> Vec<String> {
+    let missed = |class: &ClassScore| -> Vec<String> {
+        class.missed.iter().map(|entry| format!("missed {}", entry.to_json())).collect()
+    };
+    let invented = |class: &ClassScore| -> Vec<String> {
+        class.invented.iter().map(|finding| format!("invented {}", line(finding))).collect()
+    };
+    score.classes.iter().flat_map(|class| [missed(class), invented(class)].concat()).collect()
+}
+
+/// Two classes at once in all features, by the seed; the pace is not among them, which moves all the others.
+pub fn problem_of_two(contract: &Arc<Contract>, seed: u64) -> Option<String> {
+    let known = |class: &&Class| !matches!(class, Class::IntervalDrift | Class::Jitter | Class::RestStale);
+    let faults = Class::ALL.iter().filter(known).filter_map(|class| Fault::parse(class.name()).ok());
+    let faults: Vec<Fault> = faults.collect();
+    let first = seed as usize * 7 % faults.len();
+    let second = (first + 1 + seed as usize * 11 % (faults.len() - 1)) % faults.len();
+    let mut options = options(seed, MINUTES);
+    options.faults = vec![faults[first].clone(), faults[second].clone()];
+    let names = format!("seed {seed}: {} and {}", faults[first].text, faults[second].text);
+    match scored(contract, options) {
+        Ok((_, score)) if score.is_perfect() => None,
+        Ok((_, score)) => Some(format!("{names}\n  {}", wrong(&score).join("\n  "))),
+        Err(problem) => Some(format!("{names}: {problem}")),
     }
 }
 

@@ -28,6 +28,15 @@ fn every_class_is_found_where_it_is_and_nothing_is_invented() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What two faults at once do is told of each.
+#[test]
+fn two_faults_at_once_are_both_found() {
+    let contract = grid::contract();
+    let seeds = std::env::var("PAIRS").ok().and_then(|n| n.parse().ok()).unwrap_or(12);
+    let problems: Vec<String> = (0..seeds).filter_map(|seed| grid::problem_of_two(&contract, seed)).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
 /// A session that only looks wrong passes, whatever is unusual about it.
 #[test]
 fn innocent_sessions_pass_without_a_finding() {

@@ -1,7 +1,7 @@
 //! A fault with its memory: which streams it may strike, what it counted, which episodes go on.
 //! Decides when, never what.
 
-use super::{Tick, needs_distance};
+use super::{Tick, distance};
 use crate::model::{Span, Timestamp};
 use crate::reference::fault::{Fault, FaultError, Place};
 use crate::reference::feature::Feature;
@@ -65,7 +65,7 @@ impl Armed {
 
     pub fn strike(&mut self, tick: &Tick, feature: Option<Feature>, start: Timestamp) -> Option<Strike> {
         if !self.streams[tick.stream]
-            || needs_distance(&self.fault) && self.was_struck(tick.stream, tick.k - 1)
+            || (1..=distance(&self.fault)).any(|n| self.was_struck(tick.stream, tick.k - n))
         {
             return None;
         }
@@ -117,6 +117,11 @@ impl Armed {
         let nth = *count % every;
         *count += 1;
         nth == every / 2
+    }
+
+    /// Whether an episode of this fault goes on in the stream.
+    pub fn has_episode(&self, tick: &Tick) -> bool {
+        self.episodes.iter().any(|episode| episode.stream == tick.stream && tick.at < episode.until)
     }
 
     /// Remembers what was done.

@@ -36,6 +36,8 @@ pub struct Rule {
     pub tail: Span,
     /// It can be told only where a poll showed the version that was struck.
     pub by_rest: bool,
+    /// It is the connection's own, or REST's: told whatever becomes of the connection.
+    pub of_link: bool,
     /// Other evidence of the same cause (§5.5).
     pub brings: &'static [Class],
 }
@@ -113,6 +115,7 @@ impl Rule {
             head: Span::ZERO,
             tail: pace.slack(),
             by_rest: false,
+            of_link: false,
             brings: &[],
         };
         // Told when REST has shown it.
@@ -142,7 +145,9 @@ impl Rule {
         let down = &[MissingOnWs, Gap, ValueMismatch, TornRead, ConnectFailed, ConnectionDrop, Stalled];
         match class {
             // §5.2, §5.4: one version, one comparison. §5.3: while it stands, each poll.
-            ValueMismatch | MissingRow | ExtraRow | Invariant | Revision if !arrival => pair,
+            // What is not compared before the end is still no right sum.
+            ValueMismatch if !arrival => Rule { brings: &[Invariant], ..pair },
+            MissingRow | ExtraRow | Invariant | Revision if !arrival => pair,
             // Where one field equals one message and the others another, it is torn.
             ValueMismatch | MissingRow | ExtraRow | Invariant | Revision => {
                 Rule { brings: &[TornRead], ..episode }
@@ -156,7 +161,13 @@ impl Rule {
             // Only `time` has an order, and only what carries an event time can be late (§6).
             OutOfOrder if align == Align::Time => message,
             // What comes after its settle is missing as well: "the finding stands" (§5.2, §5.4).
-            Late if !arrival => Rule { brings: lost, before: pair.before, after: pair.after, ..message },
+            // Many of them are no steady pace either.
+            Late if !arrival => Rule {
+                brings: &[Gap, MissingOnWs, Jitter],
+                before: pair.before,
+                after: pair.after,
+                ..message
+            },
             OutOfOrder | Late => Rule { shape: Shape::OutOfReach, ..message },
             // Told by the tick that comes after, or by the deadline for it; one line counts them all.
             Gap if pace.cadence == Cadence::OnChange => Rule { shape: Shape::OutOfReach, ..pair },
@@ -184,11 +195,18 @@ impl Rule {
                 brings: &[IntervalDrift, Jitter, Late, Gap],
                 ..pair
             },
-            ConnectionDrop | ConnectFailed => {
-                Rule { after: settle * 2, tail: settle, before: settle, brings: down, ..message }
+            ConnectionDrop | ConnectFailed => Rule {
+                after: settle * 2,
+                tail: settle,
+                before: settle,
+                of_link: true,
+                brings: down,
+                ..message
+            },
+            Stalled => {
+                Rule { after: SILENCE, tail: SILENCE, before: settle, of_link: true, brings: down, ..message }
             }
-            Stalled => Rule { after: SILENCE, tail: SILENCE, before: settle, brings: down, ..message },
-            RestError => Rule { before: settle, after: timeout, tail: timeout, ..message },
+            RestError => Rule { before: settle, after: timeout, tail: timeout, of_link: true, ..message },
             RestStale if align == Align::Time => Rule { shape: Shape::Counted, ..pair },
             // A poll that shows an older one can be told where versions are ordered (§5.2).
             RestStale => Rule { shape: Shape::OutOfReach, ..pair },

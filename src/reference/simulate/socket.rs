@@ -47,6 +47,7 @@ impl Socket {
 impl Simulation {
     /// What leaves the server by now goes on the wire; with nobody connected it is lost.
     pub(super) fn take_from_origin(&mut self, now: Timestamp) {
+        self.origin.set_heard(self.sockets.iter().any(Socket::is_listening));
         while let Some(Departure { to, sent, .. }) = self.origin.pop(self.clocks.server(now)) {
             let mut sent = Some(sent);
             for index in 0..self.sockets.len() {
