@@ -189,6 +189,29 @@ fn a_late_version_is_a_warning() {
     assert_eq!(told.first(Class::Late).delta, "2.5s");
 }
 
+/// The stream's quickest message may come after the late one, and after many others.
+#[test]
+fn late_is_by_the_smallest_delay_of_all_the_run() {
+    let mut script = Script::new(&balances());
+    script.open(0.0);
+    for k in 0..40_u32 {
+        let born = f64::from(k) * 10.0 + 1.0;
+        let delay = match k {
+            12 => 2.4,
+            30 => 0.05,
+            _ => 0.5 + f64::from(k % 7) * 0.01,
+        };
+        script.ws(born + delay, ws_body(born, "100.00"));
+        script.rest(born + 4.0, born + 4.1, "balance", rest_body(born, "100.00"));
+    }
+    let told = script.end(402.0).run();
+    assert_eq!(told.lines(), ["late id=1"]);
+    assert_eq!(
+        (told.first(Class::Late).delta.as_str(), told.first(Class::Late).at),
+        ("2.35s", common::at(123.4))
+    );
+}
+
 #[test]
 fn a_frozen_feed_is_told_once() {
     let mut script = clean(6);

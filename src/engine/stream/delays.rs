@@ -5,14 +5,42 @@ use super::super::ledger::Draft;
 use super::{AlignState, Stream};
 use crate::model::{Class, Span, Timestamp};
 
-/// First delays kept until the stream's smallest is known.
-const EARLY_DELAYS: usize = 8;
+/// The greatest delays that passed for timely, kept in case a smaller one than the smallest yet comes.
+const GREATEST_KEPT: usize = 8;
 
 /// Arrival minus event time, above the smallest seen.
 #[derive(Debug, Default)]
 pub(super) struct Delays {
     pub(super) smallest: Option<Span>,
-    pub(super) early: Vec<(Span, Timestamp, Timestamp)>,
+    /// Delay, arrival, event time; in no order.
+    pub(super) greatest: Vec<(Span, Timestamp, Timestamp)>,
+    /// The least of them, once they are as many as are kept.
+    pub(super) least_kept: Option<Span>,
+}
+
+impl Delays {
+    fn keep(&mut self, delay: (Span, Timestamp, Timestamp)) {
+        if self.greatest.len() == GREATEST_KEPT
+            && let Some(least) = self.greatest.iter_mut().min()
+        {
+            *least = delay;
+        } else {
+            self.greatest.push(delay);
+        }
+        let is_full = self.greatest.len() == GREATEST_KEPT;
+        self.least_kept = self.greatest.iter().map(|(delay, _, _)| *delay).min().filter(|_| is_full);
+    }
+
+    /// Those that are late by this limit, which are kept no longer.
+    fn beyond(&mut self, limit: Span) -> Vec<(Span, Timestamp, Timestamp)> {
+        let (late, timely): (Vec<_>, Vec<_>) =
+            self.greatest.drain(..).partition(|(delay, _, _)| *delay > limit);
+        self.greatest = timely;
+        if !late.is_empty() {
+            self.least_kept = None;
+        }
+        late
+    }
 }
 
 impl Stream {
@@ -46,14 +74,13 @@ impl Stream {
         let limit = smallest + cx.feature.max_delay;
         if delay > limit {
             self.late(cx, at, event, delay - smallest);
-        } else if self.delays.early.len() < EARLY_DELAYS {
-            self.delays.early.push((delay, at, event));
+        } else if self.delays.least_kept.is_none_or(|least| delay > least) {
+            self.delays.keep((delay, at, event));
         }
         if known.is_some_and(|known| smallest < known) {
             // What passed for timely before the smallest delay was known.
-            let (late, early) = self.delays.early.drain(..).partition(|(d, _, _)| *d > limit);
-            self.delays.early = early;
-            let late: Vec<(Span, Timestamp, Timestamp)> = late;
+            let mut late = self.delays.beyond(limit);
+            late.sort_unstable_by_key(|(_, at, _)| *at);
             for (delay, at, event) in late {
                 self.late(cx, at, event, delay - smallest);
             }
