@@ -23,7 +23,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// The feature as the contract has it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Spec {
     pub index: usize,
     pub feature: Feature,
@@ -34,7 +34,7 @@ pub struct Spec {
     time: Option<usize>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FeatureState {
     pub name: Arc<str>,
     pub spec: Spec,
@@ -61,7 +61,7 @@ pub struct FeatureState {
 }
 
 /// What came and went.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Traffic {
     pub polls: u64,
     pub answers: u64,

@@ -23,7 +23,7 @@ use frozen::Streak;
 use gaps::{News, PendingGap};
 use std::sync::Arc;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Stream {
     pub label: Arc<str>,
     /// The endpoint that shows it.
@@ -71,7 +71,7 @@ pub struct Stream {
     last_tick: Option<Timestamp>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum AlignState {
     Time(TimeState),
     Arrival(ArrivalState),

@@ -9,7 +9,7 @@ use crate::model::{Class, Span, Timestamp};
 const EARLY_DELAYS: usize = 8;
 
 /// Arrival minus event time, above the smallest seen.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Delays {
     pub(super) smallest: Option<Span>,
     pub(super) early: Vec<(Span, Timestamp, Timestamp)>,
