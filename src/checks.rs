@@ -8,6 +8,7 @@ mod messages_seen;
 mod no_drops;
 mod no_gaps;
 pub mod plan;
+pub mod proven;
 mod required_fields;
 mod resources_flat;
 pub mod sessions_covered;

@@ -49,6 +49,7 @@ pub mod simulate;
 pub mod status;
 pub mod tap;
 pub mod ui;
+pub mod until_proven;
 pub mod verify;
 pub mod watch;
 pub mod world;

@@ -86,7 +86,7 @@ pub struct Engine {
 }
 
 /// What is known of the run as a whole.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct RunState {
     pub start: Option<Start>,
     pub first: Option<Timestamp>,
@@ -168,6 +168,32 @@ impl Engine {
             let (features, mut around) = self.parts();
             features[deadline.feature].judge(deadline, &mut around);
         }
+    }
+
+    /// What it would be if the run ended here, in order; this one goes on. Findings of the other go nowhere.
+    pub fn as_if_ended(&self) -> Engine {
+        let mut ended = Engine {
+            contract: Arc::clone(&self.contract),
+            plan: Arc::clone(&self.plan),
+            link: self.link.clone(),
+            ledger: self.ledger.unheard(),
+            features: self.features.clone(),
+            deadlines: self.deadlines.clone(),
+            extraction: Extraction::default(),
+            again: Extraction::default(),
+            run: self.run.clone(),
+            frontend: self.frontend.clone(),
+            logs: self.logs.clone(),
+            resources: self.resources.clone(),
+            connection: self.connection.clone(),
+            rtt: self.rtt.clone(),
+            drops: self.drops.clone(),
+        };
+        if let (Some(last), true) = (ended.run.last, ended.run.running) {
+            ended.end(last, false);
+        }
+        ended.finish();
+        ended
     }
 
     /// The plan that bodies are read along.

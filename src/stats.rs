@@ -7,7 +7,7 @@ pub mod rank;
 pub mod slope;
 pub mod trend;
 
-pub use bound::{clean_trials, clopper_pearson_upper};
+pub use bound::{anytime_clean_trials, anytime_upper, clean_trials, clopper_pearson_upper};
 pub use histogram::Histogram;
 pub use rank::{mann_whitney, median};
 pub use slope::{Segment, Slope};

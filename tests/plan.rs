@@ -115,6 +115,7 @@ fn the_plan_is_printed_for_people_and_programs() {
     assert_eq!((code, err.as_str()), (0, ""));
     for line in [
         "Under 0.1 % wrong, with 95 % confidence, needs 2,995 clean pairs",
+        "needs 3,100 clean",
         "  compares account_number, cash ±0.005, buying_power ±0.005",
         "    values-match      10 pairs         37s         2,995    2h 5m   8h 20m",
         "    sessions-covered  2 full sessions  2 sessions",
@@ -128,6 +129,10 @@ fn the_plan_is_printed_for_people_and_programs() {
     let values = json["features"][0]["checks"].as_array().unwrap();
     let values = values.iter().find(|item| item["check"] == "values-match").unwrap();
     assert_eq!(values["claim"]["needs"], 299);
+    // 309 rounds of ten seconds, the head and the tail.
+    assert_eq!(json["until_proven"], 309);
+    let own = &json["features"][0]["before_enabling"];
+    assert_eq!(own["until_proven_ns"].as_i64(), Some(3_097_000_000_000));
     assert_eq!(values["claim"]["all_streams"]["market_ns"].as_i64(), Some(2_997_000_000_000));
 }
 

@@ -112,7 +112,10 @@ fn each_command_has_a_manual_page_and_is_completed() {
         let page = read(&folder.path().join("man1").join(format!("cutover-{name}.1")));
         assert!(page.contains(&format!(".TH cutover-{name} 1")) && page.contains("Example"), "{name}");
         assert_eq!(cutover(&folder, &["man", name]).1, page);
-        assert!(completions.contains(&format!("cutover__subcmd__{name}")), "{name}");
+        assert!(
+            completions.contains(&format!("cutover__subcmd__{}", name.replace('-', "__subcmd__"))),
+            "{name}"
+        );
     }
     assert!(read(&folder.path().join("man1/cutover.1")).contains(".TH cutover 1"));
 }

@@ -8,7 +8,7 @@ use super::CHECKS;
 use crate::calendar::{CalendarKind, CalendarRule, SessionKind};
 use crate::contract::{Align, Cadence, Contract, Feature, Field, Tolerance};
 use crate::model::{Phase, Span};
-use crate::stats::clean_trials;
+use crate::stats::{anytime_clean_trials, clean_trials};
 
 /// One-sided, as everywhere (SPEC §7).
 pub const CONFIDENCE: f64 = 0.95;
@@ -26,6 +26,8 @@ pub struct Plan {
     pub assumed: Assumed,
     /// Clean pairs, ticks or messages that the claim needs.
     pub clean: u64,
+    /// Clean pairs that `watch --until-proven` needs for it, because it looks all the time.
+    pub until_proven: u64,
     pub features: Vec<FeaturePlan>,
 }
 
@@ -46,6 +48,8 @@ pub struct FeaturePlan {
     pub uncompared: Vec<String>,
     pub sums: Vec<String>,
     pub items: Vec<Item>,
+    /// The pairs that `watch --until-proven` needs.
+    pub until_proven: Wait,
 }
 
 /// An item of the checklist.
@@ -86,8 +90,10 @@ pub struct Claim {
 
 pub fn plan(contract: &Contract, assumed: Assumed) -> Plan {
     let clean = clean_trials(assumed.rate, CONFIDENCE);
-    let features = contract.features.iter().map(|f| Outline { contract, feature: f, assumed, clean }.plan());
-    Plan { assumed, clean, features: features.collect() }
+    let until_proven = anytime_clean_trials(assumed.rate, CONFIDENCE);
+    let outline = |feature| Outline { contract, feature, assumed, clean, until_proven };
+    let features = contract.features.iter().map(|feature| outline(feature).plan());
+    Plan { assumed, clean, until_proven, features: features.collect() }
 }
 
 impl FeaturePlan {
@@ -101,6 +107,11 @@ impl FeaturePlan {
     pub fn claimed(&self, phase: Phase) -> Option<Span> {
         let claims = self.items.iter().filter(|item| item.phase == phase).filter_map(|item| item.claim);
         claims.map(|claim| self.market(claim.all)).try_fold(Span::ZERO, |most, wait| Some(most.max(wait?)))
+    }
+
+    /// When `watch --until-proven` of the phase ends, where all is clean.
+    pub fn proven(&self, phase: Phase) -> Option<Span> {
+        Some(self.judged(phase)?.max(self.market(self.until_proven)?))
     }
 
     fn market(&self, wait: Wait) -> Option<Span> {
@@ -124,6 +135,7 @@ struct Outline<'c> {
     feature: &'c Feature,
     assumed: Assumed,
     clean: u64,
+    until_proven: u64,
 }
 
 impl Outline<'_> {
@@ -161,6 +173,7 @@ impl Outline<'_> {
             uncompared,
             sums: f.invariants.iter().map(|sum| sum.text.clone()).collect(),
             items: CHECKS.iter().map(|check| self.item(check.name, check.phase)).collect(),
+            until_proven: self.pairs(self.until_proven, self.assumed.streams),
         }
     }
 

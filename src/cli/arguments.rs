@@ -198,6 +198,16 @@ pub fn instant(text: &str) -> Result<Timestamp, String> {
         .ok_or_else(|| "an instant is RFC 3339 with its offset, e.g. `2025-12-19T14:30:00Z`".into())
 }
 
+/// `0.1%`, a fraction of 0.001. Below a millionth the pairs outnumber what a lifetime can show.
+pub fn rate(text: &str) -> Result<f64, String> {
+    let percent = text.strip_suffix('%').map(str::trim).and_then(|number| number.parse::<f64>().ok());
+    match percent {
+        Some(percent) if (0.0001..=50.0).contains(&percent) => Ok(percent / 100.0),
+        Some(_) => Err("a rate lies between `0.0001%` and `50%`".into()),
+        None => Err("a rate is a percentage, e.g. `0.1%`".into()),
+    }
+}
+
 /// A phase by its name, listed in the help.
 pub fn phase() -> impl TypedValueParser<Value = Phase> {
     let names = Phase::ALL.map(Phase::name);
@@ -235,6 +245,9 @@ mod tests {
         let plain = parse("watch");
         assert_eq!((plain.stop, plain.speed), (watch::Stop::Never, 1));
         assert_eq!((plain.place, plain.format), (Place::Under("reports".into()), Format::Text));
+        let proven = |line| parse(line).until_proven;
+        let all = ["watch", "watch --until-proven", "watch --until-proven=1% --for 1h"].map(proven);
+        assert_eq!(all, [None, Some(0.001), Some(0.01)]);
         let full = parse(
             "-v watch --for 10m --feature a --feature b --phase after-enabling --report-dir x --format json \
              --color never --contract c.toml --seed 7",
@@ -246,12 +259,23 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_is_a_percentage() {
+        for (text, expect) in [("0.1%", Ok(0.001)), ("50 %", Ok(0.5)), ("1%", Ok(0.01))] {
+            assert_eq!(rate(text), expect, "{text}");
+        }
+        for text in ["0.001", "0%", "-1%", "51%", "x%", "NaN%", "inf%", ""] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn wrong_use_is_refused() {
         for line in [
             "watch --for 10",
             "watch --for 0s",
             "watch --for 1m --until 16:00",
             "watch --until 25:00",
+            "watch --until-proven=2",
             "watch --phase later",
             "watch --speed 0",
             "watch --reports a --report-dir b",

@@ -88,6 +88,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
         let run = LiveRun {
             contract: Arc::new(contract),
             stop: Stop::After(settings.duration),
+            until_proven: None,
             speed: settings.speed,
             seed: Some(settings.world.seed),
             phases: Vec::new(),

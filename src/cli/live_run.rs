@@ -12,6 +12,7 @@ use super::on_fail::{Asked, OnFail};
 use super::recording;
 use super::results::RunReport;
 use super::ui::Ui;
+use super::until_proven::UntilProven;
 use super::watch::Stop;
 use crate::capture::Writer;
 use crate::contract::Contract;
@@ -37,6 +38,8 @@ pub const CAPTURE: &str = "capture.jsonl";
 pub struct LiveRun {
     pub contract: Arc<Contract>,
     pub stop: Stop,
+    /// End before that, once everything asked is proven: the rate of wrong values to rule out.
+    pub until_proven: Option<f64>,
     pub speed: u32,
     /// `None`: a new one.
     pub seed: Option<u64>,
@@ -73,7 +76,7 @@ pub fn runtime() -> anyhow::Result<Runtime> {
 }
 
 impl LiveRun {
-    /// Watches until the time is up, or Ctrl-C.
+    /// Watches until the time is up, everything is proven where that was asked, or Ctrl-C.
     pub async fn record(self, console: &Console) -> anyhow::Result<Recorded> {
         let clock = Clock::start(self.speed);
         let now = clock.now();
@@ -121,6 +124,7 @@ impl LiveRun {
             progress,
             on_fail,
             ui,
+            until_proven: self.until_proven.map(|rate| UntilProven::new(rate, &self.phases, console)),
         };
         if let Some(baseline) = self.baseline {
             judge.judging.engine.set_baseline(baseline);
@@ -282,6 +286,7 @@ struct Watching {
     progress: watch::Sender<Option<Progress>>,
     on_fail: OnFail,
     ui: Option<Ui>,
+    until_proven: Option<UntilProven>,
 }
 
 impl Judge for Watching {
@@ -306,5 +311,9 @@ impl Judge for Watching {
         if let Some(ui) = &mut self.ui {
             ui.update(&self.judging.engine);
         }
+    }
+
+    fn is_done(&mut self) -> bool {
+        self.until_proven.as_mut().is_some_and(|until| until.is_over(&self.judging.engine))
     }
 }

@@ -1,6 +1,6 @@
 //! Owns `cutover plan`: what a contract will check, and how long that takes to prove. Must not connect.
 
-use super::arguments::Format;
+use super::arguments::{Format, rate};
 use super::console::Console;
 use super::exit::Exit;
 use super::judging::{load_contract, narrow};
@@ -52,16 +52,6 @@ impl Arguments {
     }
 }
 
-/// `0.1%`, a fraction of 0.001. Below a millionth the pairs outnumber what a lifetime can show.
-fn rate(text: &str) -> Result<f64, String> {
-    let percent = text.strip_suffix('%').map(str::trim).and_then(|number| number.parse::<f64>().ok());
-    match percent {
-        Some(percent) if (0.0001..=50.0).contains(&percent) => Ok(percent / 100.0),
-        Some(_) => Err("a rate lies between `0.0001%` and `50%`".into()),
-        None => Err("a rate is a percentage, e.g. `0.1%`".into()),
-    }
-}
-
 pub fn run(settings: &Settings, console: &Console) -> anyhow::Result<Exit> {
     let mut contract = load_contract(settings.contract.as_deref(), false)?;
     narrow(&mut contract, &settings.features)?;
@@ -72,19 +62,4 @@ pub fn run(settings: &Settings, console: &Console) -> anyhow::Result<Exit> {
     };
     console.result(printed.as_bytes()).context("could not print the plan")?;
     Ok(Exit::Pass)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rate_is_a_percentage() {
-        for (text, expect) in [("0.1%", Ok(0.001)), ("50 %", Ok(0.5)), ("1%", Ok(0.01))] {
-            assert_eq!(rate(text), expect, "{text}");
-        }
-        for text in ["0.001", "0%", "-1%", "51%", "x%", "NaN%", "inf%", ""] {
-            assert!(rate(text).is_err(), "{text}");
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Owns `cutover watch`: both feeds live, judged until the time is up or Ctrl-C.
 //! Must not judge; it joins sources, capture, engine, live view and reports.
 
-use super::arguments::{Format, MAX_SPEED, ReportArguments, duration, instant, phase};
+use super::arguments::{Format, MAX_SPEED, ReportArguments, duration, instant, phase, rate};
 use super::backend::{BACKEND, BackendArguments};
 use super::baseline;
 use super::console::Console;
@@ -20,11 +20,16 @@ const EXAMPLES: &str = "\
 Examples:
   cutover watch --for 10m                                       the built-in contract
   cutover watch --contract cutover.toml --until 21:00           until 21:00 UTC
+  cutover watch --contract cutover.toml --until-proven --for 24h    until it is proven, at most a day
   cutover watch --contract cutover.toml --feature positions --phase after-enabling --for 1h
   cutover watch --process daphne --log backend=backend.log --baseline reports/20251219T143000Z-ab12 --for 1h
   cutover watch --contract cutover.toml --env-file .env --rollback-on-fail --on-fail 'notify \"$CUTOVER_FEATURE\"'
 
-Without --for and --until it runs until Ctrl-C, which ends it in order, with a report.";
+Without --for, --until and --until-proven it runs until Ctrl-C, which ends it in order, with a report.
+
+--until-proven looks all the time, so its bound on the rate of wrong values is one that holds however often one
+looks; it needs some more pairs than a run of a length that was settled before (`cutover plan` says how many).
+What only time can show, such as a stream that never comes, does not end it: give --for as well.";
 
 /// Under this heading help lists flags, and what a failure leads to.
 const ON_FAIL: &str = "Flags";
@@ -41,6 +46,10 @@ pub struct Arguments {
     /// When to stop: HH:MM or HH:MM:SS in UTC, or an instant in RFC 3339
     #[arg(long, value_name = "TIME", value_parser = Until::parse)]
     until: Option<Until>,
+    /// End once all asked is proven, or one failed; under RATE of the values wrong [0.1%]
+    #[arg(long, value_name = "RATE", value_parser = rate, num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "0.1%")]
+    until_proven: Option<f64>,
     /// Watch only this feature (repeatable)
     #[arg(long = "feature", value_name = "NAME")]
     features: Vec<String>,
@@ -84,6 +93,8 @@ pub struct Arguments {
 pub struct Settings {
     pub contract: Option<PathBuf>,
     pub stop: Stop,
+    /// End before that, once everything asked is proven: the rate of wrong values to rule out.
+    pub until_proven: Option<f64>,
     /// Empty: all of the contract.
     pub features: Vec<String>,
     /// Empty: what each feature's flag asks for.
@@ -169,6 +180,7 @@ impl Arguments {
         Settings {
             contract: self.contract,
             stop,
+            until_proven: self.until_proven,
             features: self.features,
             phases: self.phases,
             record: self.record,
@@ -201,6 +213,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
         baseline,
         contract,
         stop: settings.stop,
+        until_proven: settings.until_proven,
         speed: settings.speed,
         seed: settings.seed,
         phases: settings.phases,

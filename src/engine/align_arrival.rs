@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Messages kept at most; a poll waits for a few seconds, so only a flood reaches this.
 const KEPT: usize = 4_096;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ArrivalState {
     messages: VecDeque<Message>,
     pending: Vec<Pending>,
@@ -27,7 +27,7 @@ pub struct ArrivalState {
     reported: Option<u64>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct RestNow {
     content: Content,
     version: u64,
@@ -35,7 +35,7 @@ struct RestNow {
     other_sent: Option<Timestamp>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Message {
     at: Timestamp,
     epoch: u32,
@@ -44,7 +44,7 @@ struct Message {
     broken: Vec<Broken>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Pending {
     number: u64,
     sent: Timestamp,

@@ -15,7 +15,7 @@ const JUDGED_KEPT: usize = 5;
 /// Buckets kept at most in all.
 const KEPT: usize = 256;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct BucketState {
     /// By event time.
     buckets: VecDeque<Bucket>,
@@ -29,7 +29,7 @@ pub struct BucketState {
     forgotten: Option<Timestamp>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Bucket {
     event: Timestamp,
     rest: Option<Snapshot>,
@@ -57,7 +57,7 @@ struct Shown {
     before: Option<Timestamp>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Snapshot {
     content: Content,
     sent: Timestamp,

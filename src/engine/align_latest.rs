@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Bars kept at most; `within` reaches over a few.
 const KEPT: usize = 256;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LatestState {
     /// By event time; the last one forms until a newer one comes.
     bars: VecDeque<Bar>,
@@ -31,7 +31,7 @@ pub struct LatestState {
     next: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Bar {
     event: Timestamp,
     content: Content,
@@ -42,7 +42,7 @@ struct Bar {
 }
 
 /// What REST began to show, until the WebSocket has had time to say the same.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Pending {
     number: u64,
     content: Content,

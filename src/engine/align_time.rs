@@ -13,7 +13,7 @@ const SHOWN: usize = 8;
 /// and what REST shows of them is not judged.
 const KEPT: usize = 4_096;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct TimeState {
     versions: VecDeque<Version>,
     /// Newest event time on the WebSocket, and when it first arrived.
@@ -26,7 +26,7 @@ pub struct TimeState {
     next: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Version {
     event: Timestamp,
     first: Timestamp,
@@ -36,13 +36,13 @@ struct Version {
 }
 
 /// A REST version and the last poll that showed it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Shown {
     event: Timestamp,
     sent: Timestamp,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Pending {
     number: u64,
     event: Timestamp,
@@ -54,7 +54,7 @@ struct Pending {
     broken: Vec<Broken>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Stale {
     number: u64,
     received: Timestamp,

@@ -76,13 +76,13 @@ pub enum SilenceKind {
 }
 
 /// What a message was to the cadence.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Arrived {
     pub tick: bool,
     pub silences: Vec<Silence>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct CadenceState {
     pub ticks: u64,
     last: Option<Tick>,
@@ -269,7 +269,7 @@ fn steps(step: i64, interval: Span) -> i64 {
 }
 
 /// REST's own event times, so that "same interval" is judged against what REST really does.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct EventPace {
     last: Option<Timestamp>,
     index: i64,

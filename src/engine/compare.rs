@@ -10,7 +10,7 @@ use crate::model::value::{Number, parse_instant};
 use crate::model::{Class, Span, Timestamp};
 
 /// What a feature's fields mean, ready for comparing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rules {
     pub columns: Vec<Rule>,
     pub row_columns: Vec<Rule>,
@@ -26,7 +26,7 @@ pub struct Rules {
     pub time: Option<usize>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rule {
     pub name: String,
     pub kind: FieldType,
@@ -46,7 +46,7 @@ pub struct Rule {
     zone: chrono_tz::Tz,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Slack {
     Absolute(Number),
     Relative(Number),

@@ -53,7 +53,7 @@ impl PartialOrd for Deadline {
 }
 
 /// Deadlines by instant; those of one instant in the order they were set.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Deadlines {
     heap: BinaryHeap<Reverse<Deadline>>,
     sequence: u64,
@@ -74,7 +74,7 @@ impl Deadlines {
 }
 
 /// What is counted for one feature.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Counts {
     pub pairs: u64,
     pub matched: u64,

@@ -4,7 +4,7 @@ use crate::model::{Span, Timestamp};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Endpoint {
     /// The request's parameters: name and JSON text, by name.
     pub params: Vec<(String, String)>,

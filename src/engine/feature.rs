@@ -26,7 +26,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// The feature as the contract has it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Spec {
     pub index: usize,
     pub feature: Feature,
@@ -40,7 +40,7 @@ pub struct Spec {
     is_patch: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FeatureState {
     pub name: Arc<str>,
     pub spec: Spec,
@@ -67,7 +67,7 @@ pub struct FeatureState {
 }
 
 /// What came and went.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Traffic {
     pub polls: u64,
     pub answers: u64,

@@ -30,7 +30,7 @@ pub struct Request<'r> {
     pub status: Option<u16>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Frontend {
     /// As the contract has it, and as the present run's start names it. Where neither tells the path,
     /// a WebSocket is known by its status alone.
@@ -45,7 +45,7 @@ pub struct Frontend {
 }
 
 /// One feature's side of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Requests {
     name: Arc<str>,
     flag: String,
@@ -89,7 +89,7 @@ pub struct Seen {
     pub last: Option<Timestamp>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Pending {
     number: u64,
     at: Timestamp,

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 /// Numbers byte strings 0, 1, 2, … as they are first seen, or gives several one number.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Interner {
     numbers: HashMap<Key, u32, BuildHasherDefault<Mixer>>,
 }
@@ -26,7 +26,7 @@ impl Interner {
 const SHORT: usize = 22;
 
 /// A key, short ones in place: with thousands of streams each one looked at elsewhere costs a cache line.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Key {
     Short(u8, [u8; SHORT]),
     Long(Box<[u8]>),
@@ -66,7 +66,7 @@ impl PartialEq for Key {
 impl Eq for Key {}
 
 /// A multiply-and-rotate hash: keys are short and come from the user's own servers.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Mixer(u64);
 
 impl Mixer {

@@ -10,7 +10,7 @@ pub struct Opened {
     pub at: Timestamp,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Link {
     open: Vec<Opened>,
     /// When each connection was opened, by epoch.

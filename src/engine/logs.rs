@@ -10,7 +10,7 @@ use regex_lite::Regex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LogWatch {
     errors: Vec<Regex>,
     /// Those of the contract, and those that were met.

@@ -14,20 +14,20 @@ use crate::model::json::Kind;
 use crate::model::{Class, Span, Timestamp};
 use std::sync::Arc;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct MarketWatch {
     /// By the stream's number.
     streams: Vec<Watched>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Watched {
     /// Whether the present status is wrong: REST, WebSocket.
     wrong: [bool; 2],
     episode: Option<Episode>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Episode {
     began: Timestamp,
     label: Arc<str>,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Polls in a row that fit nothing the WebSocket said.
 const IN_A_ROW: u32 = 2;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Presence {
     /// What the WebSocket said, and when; `None` since the connection closed.
     said: VecDeque<(Timestamp, Option<bool>)>,

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 pub type Way = (String, String);
 
 /// One compared field (of the record, or of its rows) that is not declared `static`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FieldProof {
     pub name: String,
     column: usize,
@@ -31,7 +31,7 @@ impl FieldProof {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Proof {
     pub fields: Vec<FieldProof>,
     enumerates: bool,

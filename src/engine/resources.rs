@@ -30,7 +30,7 @@ const EACH_HALF: f64 = 0.25;
 /// A process is gone when its last sample is older than so many of its usual intervals.
 const INTERVALS_MISSED: i64 = 10;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Resources {
     contract: Arc<Contract>,
     pub processes: BTreeMap<Box<str>, Process>,
@@ -39,7 +39,7 @@ pub struct Resources {
     pub leaks: Vec<Leak>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Process {
     /// In market hours of any feature; the others are counted and not judged.
     pub samples: u64,

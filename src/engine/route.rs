@@ -5,7 +5,7 @@
 
 use crate::contract::Feature;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Route {
     /// The segments of the path, `{name}` standing for any text.
     segments: Vec<String>,

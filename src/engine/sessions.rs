@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// How many polls old REST's last answer may be.
 const FRESH_POLLS: i64 = 2;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Sessions {
     /// By trade date, as days since 1970-01-01: the market time that was covered.
     pub covered: BTreeMap<i64, Span>,

@@ -25,7 +25,7 @@ use frozen::Streak;
 use gaps::{News, PendingGap};
 use std::sync::Arc;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Stream {
     pub label: Arc<str>,
     /// The part of its key that stands around a message's records.
@@ -79,7 +79,7 @@ pub struct Stream {
     last_tick: Option<Timestamp>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum AlignState {
     Time(TimeState),
     Arrival(ArrivalState),

@@ -12,11 +12,13 @@ pub fn to_text(plan: &Plan, columns: usize) -> String {
     let mut text = String::new();
     let claim = format!(
         "Under {} wrong, with {} % confidence, needs {} clean pairs, and so with ticks and messages: the \
-         one-sided bound of Clopper and Pearson. One that is not clean makes it longer. Times are market \
+         one-sided bound of Clopper and Pearson. One that is not clean makes it longer. `watch \
+         --until-proven`, which looks all the time, needs {} clean pairs of each feature. Times are market \
          time while both sides keep the promised intervals, with {} a feature; nothing was measured.",
         percent(plan.assumed.rate),
         CONFIDENCE * 100.0,
         thousands(plan.clean),
+        thousands(plan.until_proven),
         plural(plan.assumed.streams as usize, "stream"),
     );
     paragraph(&mut text, "", &claim, columns);
@@ -73,7 +75,9 @@ fn one_feature(text: &mut String, plan: &Plan, feature: &FeaturePlan, columns: u
     let judged = said(feature, feature.judged(Phase::BeforeEnabling));
     let claimed = said(feature, feature.claimed(Phase::BeforeEnabling));
     let rate = percent(plan.assumed.rate);
-    paragraph(text, "  ", &format!("before enabling: judged {judged}; under {rate} {claimed}"), columns);
+    let proven = said(feature, feature.proven(Phase::BeforeEnabling));
+    let line = format!("before enabling: judged {judged}; under {rate} {claimed}; until proven: {proven}");
+    paragraph(text, "  ", &line, columns);
 }
 
 /// `after 8h 20m, 1.3 sessions`
@@ -188,6 +192,7 @@ pub fn to_json(plan: &Plan) -> String {
                 "checks": f.items.iter().map(item_json).collect::<Vec<_>>(),
                 "before_enabling": {
                     "judged_ns": f.judged(Phase::BeforeEnabling).map(|span| span.0),
+                    "until_proven_ns": f.proven(Phase::BeforeEnabling).map(|span| span.0),
                     "claimed_ns": f.claimed(Phase::BeforeEnabling).map(|span| span.0),
                 },
             })
@@ -198,6 +203,7 @@ pub fn to_json(plan: &Plan) -> String {
         "rate": plan.assumed.rate,
         "confidence": CONFIDENCE,
         "clean": plan.clean,
+        "until_proven": plan.until_proven,
         "streams": plan.assumed.streams,
         "features": features,
     });

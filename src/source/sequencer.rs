@@ -42,6 +42,11 @@ pub trait Judge: Send {
     fn tick(&mut self, now: Timestamp) {
         let _ = now;
     }
+
+    /// Whether all that was to be seen is seen, asked after each `tick`: the run then ends in order, as done.
+    fn is_done(&mut self) -> bool {
+        false
+    }
 }
 
 impl<F: FnMut(&Observation<'_>) + Send> Judge for F {
@@ -139,7 +144,7 @@ pub(super) struct Wiring {
     pub(super) seed: u64,
 }
 
-/// Runs the sources of `contract` until `stop` shows `true` or the duration is over.
+/// Runs the sources of `contract` until `stop` shows `true`, the duration is over, or the judge is done.
 ///
 /// An asked stop ends a run without a duration as `done`, one with a duration as `interrupted`.
 pub async fn run<W: CaptureSink>(
@@ -238,10 +243,11 @@ impl<'j, W: CaptureSink, J: Judge + ?Sized> Door<'j, W, J> {
         Ok(())
     }
 
-    fn tick(&mut self, now: Timestamp) -> Result<(), RunError> {
+    /// Whether the run may go on.
+    fn tick(&mut self, now: Timestamp) -> Result<bool, RunError> {
         self.writer.flush_when_due(now).map_err(RunError::Capture)?;
         self.judge.tick(now);
-        Ok(())
+        Ok(!self.judge.is_done())
     }
 
     fn end(mut self, now: Timestamp, reason: EndReason) -> Result<RunEnd, RunError> {
@@ -311,7 +317,9 @@ impl Crew {
         loop {
             // In this order, so that a flood of arrivals cannot hold up a stop or a flush.
             tokio::select! { biased;
-                _ = tick.tick() => door.tick(clock.now())?,
+                _ = tick.tick() => if !door.tick(clock.now())? && stage == Stage::Running {
+                    stage = self.drain();
+                },
                 () = stopped(&mut stop), if stage == Stage::Running => {
                     reason = if deadline.is_some() { EndReason::Interrupted } else { EndReason::Done };
                     stage = self.drain();

@@ -23,3 +23,4 @@ mod recordings;
 mod round_trip;
 mod servers;
 mod support;
+mod until_proven;

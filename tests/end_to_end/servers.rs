@@ -15,9 +15,14 @@ pub struct Served {
 }
 
 pub fn reference(speed: u32) -> Served {
+    faulty(speed, &[])
+}
+
+/// The same with `--fault` words.
+pub fn faulty(speed: u32, faults: &[&str]) -> Served {
     let speed = speed.to_string();
-    let mut process =
-        Running::start(&mut cutover(&["-q", "serve", "--listen", "127.0.0.1:0", "--speed", &speed]));
+    let words = ["-q", "serve", "--listen", "127.0.0.1:0", "--speed", &speed];
+    let mut process = Running::start(&mut cutover(&[&words, faults].concat()));
     let mut line = String::new();
     BufReader::new(process.stdout()).read_line(&mut line).unwrap();
     let address = line.split("ws://").nth(1).and_then(|rest| rest.split("/ws").next());

@@ -9,7 +9,7 @@ use crate::model::{Class, Span, Timestamp};
 const GREATEST_KEPT: usize = 8;
 
 /// Arrival minus event time, above the smallest seen.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Delays {
     pub(super) smallest: Option<Span>,
     /// Delay, arrival, event time; in no order.

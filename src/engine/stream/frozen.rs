@@ -8,7 +8,7 @@ use super::{AlignState, Stream, WsRecord};
 use crate::model::{Class, Timestamp};
 
 /// Messages in a row that repeat one version.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Streak {
     pub(super) since: Option<Timestamp>,
     pub(super) last: Option<Timestamp>,

@@ -19,7 +19,7 @@ pub(super) struct News {
     pub(super) received: Timestamp,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct PendingGap {
     pub(super) number: u64,
     pub(super) silence: Silence,
