@@ -8,7 +8,7 @@ use super::exit::{Exit, WrongUse};
 use super::folder::write_whole;
 use crate::evidence::sign::sign_off;
 use crate::model::{FeatureOutcome, Outcome, Phase, Span, Verdict};
-use crate::report::{Layout, annotations, json, junit, signoff, summary, text};
+use crate::report::{Layout, annotations, html, json, junit, signoff, summary, text};
 use anyhow::Context;
 use clap::Args;
 use std::io::Write;
@@ -51,6 +51,9 @@ pub struct Arguments {
     /// Write the result as Markdown
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
+    /// Write the result as one page of HTML, charts and all
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Write the checks as the sign-off sheet, with who signed
     #[arg(long, value_name = "FILE")]
     signoff: Option<PathBuf>,
@@ -72,6 +75,7 @@ pub struct Settings {
     pub wait: Option<Span>,
     pub junit: Option<PathBuf>,
     pub summary: Option<PathBuf>,
+    pub html: Option<PathBuf>,
     pub signoff: Option<PathBuf>,
     pub github: bool,
     pub format: Format,
@@ -87,6 +91,7 @@ impl Arguments {
             wait: self.wait,
             junit: self.junit,
             summary: self.summary,
+            html: self.html,
             signoff: self.signoff,
             github: self.github,
             format: self.format,
@@ -96,13 +101,14 @@ impl Arguments {
 
 pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let outcome = patiently(&settings, console)?;
-    for (file, bytes) in [
-        (&settings.junit, junit::to_xml(&outcome)),
-        (&settings.summary, summary::to_markdown(&outcome)),
-        (&settings.signoff, signoff::to_csv(&outcome)),
+    for (file, to_bytes) in [
+        (&settings.junit, junit::to_xml as fn(&Outcome) -> Vec<u8>),
+        (&settings.summary, summary::to_markdown),
+        (&settings.html, html::to_html),
+        (&settings.signoff, signoff::to_csv),
     ] {
         if let Some(file) = file {
-            write_whole(file, &bytes)?;
+            write_whole(file, &to_bytes(&outcome))?;
         }
     }
     print(&settings, &outcome, console).context("could not print the result")?;
