@@ -42,13 +42,23 @@ fn it_opens_on_clean_evidence_and_closes_on_a_failure() {
     assert_eq!(code, 0);
     assert!(text.contains("1 given more than once, counted once"), "{text}");
     evidence(&folder, "b", "2025-12-20T14:30:00Z", &["value_mismatch:feature=positions"]);
-    let (code, text, _) = gate(&folder, &["runs", "--junit", "gate.xml", "--summary", "gate.md", "--github"]);
+    let (code, text, _) = gate(
+        &folder,
+        &["runs", "--junit", "gate.xml", "--summary", "gate.md", "--html", "gate.html", "--github"],
+    );
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("gate positions before-enabling: closed"), "{text}");
     assert!(text.contains("::error title=positions before-enabling values-match::FAIL"), "{text}");
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
     assert!(read("gate.xml").contains("<failure message="));
     assert!(read("gate.md").starts_with("# cutover") && read("gate.md").contains("**FAIL**"));
+    // The page of the merged outcome: both runs' evidence, and this feature alone.
+    let page = read("gate.html");
+    for seen in ["<title>cutover", "FAIL</title>", "value_mismatch in positions", "class=\"timeline\""] {
+        assert!(page.contains(seen), "{seen}");
+    }
+    assert!(!page.contains("market_status"));
+    assert_eq!(page.matches("capture, SHA-256 of its lines").count(), 2);
     // The other features' failures are not this one's.
     let words = ["gate", "--feature", "market_status", "--phase", "before-enabling", "runs"];
     assert_eq!(cutover(&folder, &words).0, 0);

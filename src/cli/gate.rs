@@ -10,7 +10,7 @@ use super::folder::write_whole;
 use crate::checks::signed_off::CHECK;
 use crate::evidence::sign::sign_off;
 use crate::model::{FeatureOutcome, Outcome, Phase, Span, Verdict};
-use crate::report::{Layout, annotations, json, junit, signoff, summary, text};
+use crate::report::{Layout, annotations, html, json, junit, signoff, summary, text};
 use anyhow::Context;
 use clap::Args;
 use std::io::Write;
@@ -53,6 +53,9 @@ pub struct Arguments {
     /// Write the result as Markdown
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
+    /// Write the result as one page of HTML, charts and all
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Write the checks as the sign-off sheet, with who signed
     #[arg(long, value_name = "FILE")]
     signoff: Option<PathBuf>,
@@ -74,6 +77,7 @@ pub struct Settings {
     pub wait: Option<Span>,
     pub junit: Option<PathBuf>,
     pub summary: Option<PathBuf>,
+    pub html: Option<PathBuf>,
     pub signoff: Option<PathBuf>,
     pub github: bool,
     pub format: Format,
@@ -89,6 +93,7 @@ impl Arguments {
             wait: self.wait,
             junit: self.junit,
             summary: self.summary,
+            html: self.html,
             signoff: self.signoff,
             github: self.github,
             format: self.format,
@@ -98,13 +103,14 @@ impl Arguments {
 
 pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let outcome = patiently(&settings, console)?;
-    for (file, bytes) in [
-        (&settings.junit, junit::to_xml(&outcome)),
-        (&settings.summary, summary::to_markdown(&outcome)),
-        (&settings.signoff, signoff::to_csv(&outcome)),
+    for (file, to_bytes) in [
+        (&settings.junit, junit::to_xml as fn(&Outcome) -> Vec<u8>),
+        (&settings.summary, summary::to_markdown),
+        (&settings.html, html::to_html),
+        (&settings.signoff, signoff::to_csv),
     ] {
         if let Some(file) = file {
-            write_whole(file, &bytes)?;
+            write_whole(file, &to_bytes(&outcome))?;
         }
     }
     print(&settings, &outcome, console).context("could not print the result")?;

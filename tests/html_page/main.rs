@@ -3,6 +3,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests write pages and read what was written")]
 
+mod beside;
 mod browser;
 mod live;
 
@@ -73,6 +74,104 @@ fn it_opens_from_a_file_with_its_charts_and_works() {
     assert_eq!(page.value(shown), 0);
     page.value(&type_in(""));
     assert_eq!(page.value(shown), all);
+    nothing_else_was_asked_for(&page);
+}
+
+/// Findings that are seen.
+const SHOWN: &str =
+    "[...document.querySelectorAll('.finding')].filter(f => f.getClientRects().length).length";
+const BACKGROUND: &str = "getComputedStyle(document.body).backgroundColor";
+
+#[test]
+fn theme_filter_and_findings_answer_to_the_mouse() {
+    let Some((mut page, _folder)) = opened(&report("drop"), 1280) else { return };
+    let light = page.value(BACKGROUND);
+    page.click("#theme");
+    assert_ne!(page.value(BACKGROUND), light);
+    page.click("#theme");
+    assert_eq!(page.value(BACKGROUND), light);
+
+    let all = page.value(SHOWN).as_u64().unwrap();
+    page.click("#filter");
+    page.write("connection_drop");
+    assert_eq!(page.value(SHOWN), 1);
+    assert_eq!(page.value("document.getElementById('shown').textContent"), format!("1 of {all} shown"));
+    let drop = ".finding[data-name^=connection_drop]";
+    let was = page.value(&format!("document.querySelector('{drop}').open"));
+    page.click(&format!("{drop} summary"));
+    assert_ne!(page.value(&format!("document.querySelector('{drop}').open")), was);
+    // From the checklist to the feature it names.
+    page.click(".glance a");
+    assert_eq!(page.value("location.hash"), "#f0");
+    nothing_else_was_asked_for(&page);
+}
+
+#[test]
+fn theme_filter_and_findings_answer_to_the_keyboard() {
+    let Some((mut page, _folder)) = opened(&report("drop"), 1280) else { return };
+    let focus =
+        "document.activeElement.id || document.activeElement.className || document.activeElement.tagName";
+    // The first stop leads past everything to the checklist.
+    page.press("Tab", "Tab", 9, "");
+    assert_eq!(page.value(focus), "skip");
+    page.press("Enter", "Enter", 13, "\r");
+    page.until("location.hash === '#checks'");
+
+    page.value("document.activeElement.blur(); scrollTo(0, 0)");
+    let light = page.value(BACKGROUND);
+    let reach = |page: &mut Browser, id: &str| {
+        // Round the page once at most: what is not among its stops is not reached.
+        let stops = page.value("document.querySelectorAll('a, button, input, select, summary').length");
+        for _ in 0..stops.as_u64().unwrap() + 3 {
+            page.press("Tab", "Tab", 9, "");
+            if page.value(focus) == id {
+                return;
+            }
+        }
+        panic!("{id} is not reached with the Tab key");
+    };
+    reach(&mut page, "theme");
+    page.press("Enter", "Enter", 13, "\r");
+    assert_ne!(page.value(BACKGROUND), light);
+    page.press(" ", "Space", 32, " ");
+    assert_eq!(page.value(BACKGROUND), light);
+
+    let all = page.value(SHOWN).as_u64().unwrap();
+    reach(&mut page, "filter");
+    page.write("no such thing");
+    assert_eq!(page.value(SHOWN), 0);
+    for _ in "no such thing".chars() {
+        page.press("Backspace", "Backspace", 8, "");
+    }
+    assert_eq!(page.value(SHOWN), all);
+    reach(&mut page, "severity");
+    page.write("fail");
+    assert_eq!(page.value("document.getElementById('severity').value"), "fail");
+    let failing = page.value("document.querySelectorAll('.finding[data-severity=fail]').length");
+    assert_eq!(page.value(SHOWN), failing);
+    reach(&mut page, "SUMMARY");
+    let was = page.value("document.activeElement.parentElement.open");
+    page.press("Enter", "Enter", 13, "\r");
+    assert_ne!(page.value("document.activeElement.parentElement.open"), was);
+    nothing_else_was_asked_for(&page);
+}
+
+#[test]
+fn on_paper_it_is_light_wide_and_without_controls() {
+    // A4 between its margins, in pixels.
+    let Some((mut page, _folder)) = opened(&report("drop"), 1280) else { return };
+    page.click("#theme");
+    page.on_paper(688);
+    assert_eq!(page.value(BACKGROUND), "rgb(255, 255, 255)");
+    let seen =
+        "['.filter', '#theme', '.skip'].filter(s => document.querySelector(s).getClientRects().length)";
+    assert_eq!(page.value(&format!("{seen}.length")), 0);
+    let fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth";
+    assert_eq!(page.value(fits), true);
+    assert_eq!(page.value("getComputedStyle(document.querySelector('.cards tr')).display"), "table-row");
+    let whole = "[...document.querySelectorAll('figure, tr, .sample')].every(e => \
+        getComputedStyle(e).breakInside === 'avoid')";
+    assert_eq!(page.value(whole), true);
     nothing_else_was_asked_for(&page);
 }
 
@@ -173,6 +272,12 @@ fn what_a_server_sent_stays_text() {
         assert!(text.contains(seen), "{seen}");
     }
     assert!(!text.contains('\u{202e}') && !text.contains('\u{1b}'));
+    // Nor do they make the page wider, or reach what is not seen: titles, labels, links.
+    page.width(360);
+    assert_eq!(page.value("document.documentElement.scrollWidth"), 360);
+    let hidden = "[...document.querySelectorAll('*')].every(e => [...e.attributes].every(a => \
+        !/[\\u0000-\\u001f\\u0085\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]/.test(a.value)))";
+    assert_eq!(page.value(hidden), true);
     nothing_else_was_asked_for(&page);
 }
 
