@@ -21,9 +21,10 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Seeds of the full grid, and innocent sessions of the full run.
+/// Seeds of the full grid, innocent sessions, and sessions with two faults of the full run.
 const SEEDS: u64 = 30;
 const INNOCENT: u64 = 1_000;
+const PAIRS: u64 = 300;
 
 #[derive(Default)]
 struct Asked {
@@ -73,8 +74,11 @@ fn main() {
     let innocent_wanted = asked.innocent.is_some() || (asked.seed.is_some() && !narrowed) || whole;
     let wrong_places = if grid_wanted { run_grid(&asked) } else { 0 };
     let guilty = if innocent_wanted { run_innocent(&asked) } else { 0 };
-    if wrong_places + guilty > 0 {
-        println!("\n{wrong_places} places of the grid and {guilty} innocent sessions are wrong");
+    let wrong_pairs = if whole { run_pairs() } else { 0 };
+    if wrong_places + guilty + wrong_pairs > 0 {
+        println!(
+            "\n{wrong_places} places of the grid, {guilty} innocent sessions and {wrong_pairs} of two faults are wrong"
+        );
         std::process::exit(1);
     }
 }
@@ -109,6 +113,17 @@ fn run_innocent(asked: &Asked) -> usize {
         println!("cargo bench --bench accuracy -- --seed {seed}\n  {problem}");
     }
     println!("\n{} innocent sessions, {} with a finding above info or no PASS", seeds.len(), wrong.len());
+    wrong.len()
+}
+
+/// Sessions with two faults at once.
+fn run_pairs() -> usize {
+    let contract = grid::contract();
+    let seeds: Vec<u64> = (0..PAIRS).collect();
+    let problems = in_parallel(&seeds, |seed| grid::problem_of_two(&contract, *seed));
+    let wrong: Vec<String> = problems.into_iter().flatten().collect();
+    wrong.iter().for_each(|wrong| println!("{wrong}"));
+    println!("\n{PAIRS} sessions with two faults, {} with one missed or invented", wrong.len());
     wrong.len()
 }
 

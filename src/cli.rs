@@ -18,6 +18,7 @@ pub mod live;
 pub mod live_run;
 pub mod logging;
 pub mod on_fail;
+pub mod recorded;
 pub mod recording;
 pub mod results;
 pub mod score;

@@ -10,7 +10,7 @@ pub mod spelling;
 
 pub use builtin::{BUILTIN, builtin};
 pub use expression::{Invariant, Number};
-pub use parse::{ContractError, Environment, parse};
+pub use parse::{ContractError, Environment, MASKED, parse};
 
 use crate::calendar::CalendarRule;
 use crate::model::{Class, Span};

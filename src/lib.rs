@@ -38,6 +38,8 @@ pub mod drill;
 
 pub mod env_file;
 
+pub mod playback;
+
 #[cfg(feature = "io")]
 pub mod source;
 

@@ -56,7 +56,7 @@ pub enum Command {
     Verify(verify::Arguments),
     /// Render reports and captures again, in any format
     Report(report::Arguments),
-    /// Serve the reference world: REST and WebSocket on one port, with faults on request
+    /// Serve the reference world, with faults on request, or a recording: REST and WebSocket on one port
     Serve(serve::Arguments),
     /// Step the reference world through virtual time into a capture
     Simulate(simulate::Arguments),

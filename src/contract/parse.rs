@@ -23,6 +23,8 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub use mask::BLOT as MASKED;
+
 use super::{Contract, Feature};
 use crate::model::Span;
 use reader::{Reader, Table};

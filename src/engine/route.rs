@@ -3,7 +3,8 @@
 //! A proxy may put its own prefix before the backend's path, or take one away, so the path counts as
 //! found where the target ends with it, segment by segment. Query, host and a last `/` do not matter.
 
-use crate::contract::Feature;
+use crate::contract::{Feature, MASKED};
+use serde_json::Value;
 
 #[derive(Debug, Clone)]
 pub struct Route {
@@ -34,6 +35,19 @@ impl Route {
         Route { segments: segments(path), query: all }
     }
 
+    /// The same path below that of a URL; `None` where that is not known.
+    pub fn below(&self, url: &str) -> Option<Route> {
+        let mut whole = Route::of_url(url)?;
+        whole.segments.extend_from_slice(&self.segments);
+        Some(Route { query: self.query.clone(), ..whole })
+    }
+
+    /// Without what a recorded contract does not tell: its credentials are masked, whatever they are.
+    pub fn as_recorded(mut self) -> Route {
+        self.query.retain(|(_, value)| !value.contains(MASKED));
+        self
+    }
+
     pub fn is_root(&self) -> bool {
         self.segments.is_empty()
     }
@@ -47,11 +61,39 @@ impl Route {
             && found.iter().rev().zip(self.segments.iter().rev()).all(|(text, part)| fits(part, text))
     }
 
+    /// Whether the target's path is this one, with nothing before it.
+    pub fn is(&self, target: &str) -> bool {
+        let found = segments(target);
+        found.len() == self.segments.len()
+            && found.iter().zip(&self.segments).all(|(text, part)| fits(part, text))
+    }
+
     /// Whether the target's query has all that the contract's has.
     pub fn query_fits(&self, target: &str) -> bool {
         let found = pairs(target);
         self.query.iter().all(|wanted| found.contains(wanted))
     }
+}
+
+/// `{name}` replaced by the parameter's text.
+pub fn filled(template: &str, params: &[(&str, &Value)], encoded: impl Fn(&str) -> String) -> String {
+    params.iter().fold(template.to_string(), |text, (name, value)| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_string);
+        text.replace(&format!("{{{name}}}"), &encoded(&value))
+    })
+}
+
+/// For one segment of a path: whatever is not unreserved (RFC 3986) is encoded.
+pub fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 /// The decoded segments of a path or a URL; empty ones do not count.
@@ -140,6 +182,17 @@ mod tests {
         ] {
             assert_eq!(route(path).matches(target), expect, "{path} {target}");
         }
+    }
+
+    #[test]
+    fn a_path_is_itself_alone_or_below_a_base() {
+        let path = route("/accounts/{id}");
+        assert!(path.is("/accounts/7/?x=1") && !path.is("/v1/accounts/7") && !path.is("/accounts"));
+        let below = path.below("https://h/v1/").unwrap();
+        assert!(below.is("/v1/accounts/7") && !below.is("/accounts/7"));
+        assert!(path.below("${BASE}").is_none());
+        let masked = Route::of_request("/a?token=***", vec![("kind".into(), "x".into())]).as_recorded();
+        assert!(masked.query_fits("/a?kind=x") && !masked.query_fits("/a?token=***"));
     }
 
     #[test]

@@ -1,17 +1,16 @@
-//! One HTTP connection: routes, answers, and the handshake that turns a request into a WebSocket.
-//! Bodies come from the origin; nothing here knows what is in them.
+//! One HTTP connection: answers, and the handshake that turns a request into a WebSocket. What is answered
+//! to which request is for others to say.
 
-use super::listen::Shared;
+use super::hub::Hub;
 use super::socket::Upgrade;
-use crate::model::Span;
-use crate::reference::{Feature, Lane};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1::{Builder, UpgradeableConnection};
 use hyper::service::{HttpService, service_fn};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,21 +18,24 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
-type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Full<Bytes>>;
+
+/// What a server says to a request.
+pub(super) type Answers = Arc<dyn Fn(Request<Incoming>) -> BoxFuture<'static, Answer> + Send + Sync>;
 
 /// A client that opens and says nothing is let go.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
-pub fn connection(
+pub(super) fn connection(
     stream: TcpStream,
-    shared: Arc<Shared>,
+    answers: Answers,
 ) -> UpgradeableConnection<
     TokioIo<TcpStream>,
     impl HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible, Future: Send>,
 > {
     let service = service_fn(move |request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(answer(request, &shared).await) }
+        let answer = answers(request);
+        async move { Ok::<_, Infallible>(answer.await) }
     });
     Builder::new()
         .timer(TokioTimer::new())
@@ -42,106 +44,36 @@ pub fn connection(
         .with_upgrades()
 }
 
-async fn answer(request: Request<Incoming>, shared: &Shared) -> Answer {
-    let (path, mut answer) = route(request, shared);
-    match answer.extensions_mut().remove::<HeldBack>() {
-        Some(HeldBack::For(real)) => tokio::time::sleep(real).await,
-        Some(HeldBack::ForEver) => std::future::pending().await,
-        None => {}
-    }
-    shared.metrics.count_request(path, answer.status().as_u16());
-    answer
+/// The answer to a handshake that is one; anything else is answered with what it should be.
+pub(super) fn handshake(request: &Request<Incoming>) -> Result<Answer, Answer> {
+    create_response_with_body(request, Full::default)
+        .map_err(|problem| error(StatusCode::UPGRADE_REQUIRED, &format!("no WebSocket handshake: {problem}")))
 }
 
-/// A note on an answer that must not leave at once.
-#[derive(Debug, Clone, Copy)]
-enum HeldBack {
-    For(Duration),
-    /// Until the client goes.
-    ForEver,
-}
-
-/// The route as a metric's label, and the answer.
-fn route(request: Request<Incoming>, shared: &Shared) -> (&'static str, Answer) {
-    let path = request.uri().path();
-    let feature = Feature::from_path(path);
-    let label = match (feature, path) {
-        (Some(feature), _) => feature.path(),
-        (None, "/ws" | "/ws/") => "/ws",
-        (None, "/healthz") => "/healthz",
-        (None, "/metrics") => "/metrics",
-        (None, "/") => "/",
-        _ => {
-            let problem = "no such path; there are /api/balances, /api/positions, /api/bars, \
-                           /api/markets, /ws, /healthz and /metrics";
-            return ("other", error(StatusCode::NOT_FOUND, problem));
-        }
-    };
-    if request.method() != Method::GET {
-        let mut answer = error(StatusCode::METHOD_NOT_ALLOWED, "GET only");
-        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
-        return (label, answer);
-    }
-    let answer = match (feature, label) {
-        (Some(feature), _) => records(feature, shared),
-        (None, "/ws") => upgrade(request, shared),
-        (None, "/metrics") => {
-            body(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", shared.metrics.text())
-        }
-        (None, "/") => body(StatusCode::OK, "text/plain; charset=utf-8", INDEX.into()),
-        _ => body(StatusCode::OK, "text/plain; charset=utf-8", "ok\n".into()),
-    };
-    (label, answer)
-}
-
-const INDEX: &str = "cutover reference server: /api/balances /api/positions /api/bars /api/markets \
-                     /ws /healthz /metrics\n";
-
-fn records(feature: Feature, shared: &Shared) -> Answer {
-    let mut text = String::new();
-    let formed = shared.ask(|origin, now| origin.respond(feature, now, &mut text));
-    let status = StatusCode::from_u16(formed.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut answer = body(status, JSON, text);
-    if let Some(wait_s) = formed.retry_after_s {
-        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait_s));
-    }
-    if formed.hangs {
-        answer.extensions_mut().insert(HeldBack::ForEver);
-    } else if formed.delay > Span::ZERO {
-        answer.extensions_mut().insert(HeldBack::For(shared.clock.real(formed.delay)));
-    }
-    answer
-}
-
-/// Answers the handshake and leaves the socket to the server's own tasks.
-fn upgrade(mut request: Request<Incoming>, shared: &Shared) -> Answer {
-    let response = match create_response_with_body(&request, Full::default) {
-        Ok(response) => response,
-        Err(problem) => {
-            return error(StatusCode::UPGRADE_REQUIRED, &format!("no WebSocket handshake: {problem}"));
-        }
-    };
-    let history = match shared.ask(|origin, now| origin.handshake(now, Lane::ONLY)) {
-        Ok(history) => history,
-        Err(status) => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-            return error(status, "handshake refused");
-        }
-    };
-    match shared.upgrades.try_send(Upgrade { socket: hyper::upgrade::on(&mut request), history }) {
-        Ok(()) => response,
+/// Gives the answer to a handshake, and leaves the socket to the server's own tasks. `history`: what is sent
+/// over it first. `since`: how often all clients had been closed when it was let in.
+pub(super) fn upgrade(
+    mut request: Request<Incoming>,
+    answer: Answer,
+    history: Vec<String>,
+    since: Option<u64>,
+    hub: &Hub,
+) -> Answer {
+    let upgrade = Upgrade { socket: hyper::upgrade::on(&mut request), history, since };
+    match hub.upgrades.try_send(upgrade) {
+        Ok(()) => answer,
         Err(_) => error(StatusCode::SERVICE_UNAVAILABLE, "too many handshakes at once"),
     }
 }
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 
-fn error(status: StatusCode, problem: &str) -> Answer {
+pub(super) fn error(status: StatusCode, problem: &str) -> Answer {
     body(status, JSON, format!("{{\"error\":{}}}", serde_json::Value::from(problem)))
 }
 
-fn body(status: StatusCode, kind: &'static str, text: String) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(text)));
+pub(super) fn body(status: StatusCode, kind: &'static str, text: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(text.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     answer

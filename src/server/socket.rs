@@ -1,8 +1,8 @@
 //! One WebSocket client: its bounded queue, its socket, and how the connection ends. Messages are
 //! handed on as they come; nothing here knows what is in them.
 
-use super::listen::{Shared, stop};
-use crate::reference::inject::Ending;
+use super::hub::Hub;
+use super::listen::stop;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -24,6 +24,8 @@ pub struct Upgrade {
     pub socket: OnUpgrade,
     /// What is sent before anything else.
     pub history: Vec<String>,
+    /// How often all clients had been closed when it was let in; `None`: that does not matter.
+    pub since: Option<u64>,
 }
 
 /// What the broadcaster knows of a client. Dropping it lets the client go, even one that is stuck.
@@ -37,8 +39,21 @@ pub struct Client {
 pub enum Outgoing {
     Text(Utf8Bytes),
     Binary(Bytes),
-    Close(Ending),
+    Close(Close),
     Stall,
+}
+
+/// How a connection ends.
+#[derive(Debug, Clone)]
+pub enum Close {
+    Frame {
+        code: Option<u16>,
+        reason: Utf8Bytes,
+    },
+    /// Without a close frame.
+    Plain,
+    /// By a TCP reset.
+    Reset,
 }
 
 /// Messages that wait for one client: minutes of the default world, seconds of a large one.
@@ -54,7 +69,7 @@ const UNSENT_BYTES: usize = 6 << 20;
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
-pub async fn serve(upgrade: Upgrade, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+pub async fn serve(upgrade: Upgrade, hub: Arc<Hub>, mut stopped: watch::Receiver<bool>) {
     let Ok(Ok(upgraded)) = tokio::time::timeout(CLOSE_TIMEOUT, upgrade.socket).await else { return };
     let config = WebSocketConfig::default()
         .read_buffer_size(BUFFER_BYTES)
@@ -65,21 +80,24 @@ pub async fn serve(upgrade: Upgrade, shared: Arc<Shared>, mut stopped: watch::Re
     let mut socket = Socket::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
     let (queue, mut messages) = mpsc::channel(QUEUE);
     let (alive, let_go) = oneshot::channel();
-    shared.register(Client { queue, _alive: alive });
-    shared.metrics.ws_connections.fetch_add(1, Ordering::Relaxed);
-    shared.metrics.ws_clients.fetch_add(1, Ordering::Relaxed);
+    if !hub.register(Client { queue, _alive: alive }, upgrade.since) {
+        // It came just too late to be closed with the others.
+        return;
+    }
+    hub.metrics.ws_connections.fetch_add(1, Ordering::Relaxed);
+    hub.metrics.ws_clients.fetch_add(1, Ordering::Relaxed);
     let ended = tokio::select! {
         _ = let_go => Ended::Plainly,
         ended = converse(&mut socket, upgrade.history, &mut messages) => ended,
         () = stop(&mut stopped) => {
-            close(&mut socket, 1001, "the server stops").await;
+            close(&mut socket, Some(1001), Utf8Bytes::from_static("the server stops")).await;
             Ended::Plainly
         }
     };
     if ended == Ended::ByReset {
         reset(socket);
     }
-    shared.metrics.ws_clients.fetch_sub(1, Ordering::Relaxed);
+    hub.metrics.ws_clients.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// What becomes of the socket after the conversation.
@@ -146,8 +164,8 @@ async fn send_all(
                 socket.flush().await.map_err(lost)?;
                 match end {
                     Outgoing::Stall => fall_silent(socket, messages).await,
-                    Outgoing::Close(Ending::Code(code)) => close(socket, code, "injected").await,
-                    Outgoing::Close(Ending::Reset) => return Err(Ended::ByReset),
+                    Outgoing::Close(Close::Frame { code, reason }) => close(socket, code, reason).await,
+                    Outgoing::Close(Close::Reset) => return Err(Ended::ByReset),
                     // Without a close frame: the socket is simply dropped.
                     _ => {}
                 }
@@ -175,10 +193,10 @@ fn pong(text: &str) -> Option<Message> {
     text.contains("\"ping\"").then(|| Message::text(text.replacen("\"ping\"", "\"pong\"", 1)))
 }
 
-async fn close(socket: &mut Socket, code: u16, reason: &'static str) {
-    let frame = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) };
+async fn close(socket: &mut Socket, code: Option<u16>, reason: Utf8Bytes) {
+    let frame = code.map(|code| CloseFrame { code: CloseCode::from(code), reason });
     let answered = async {
-        if socket.close(Some(frame)).await.is_ok() {
+        if socket.close(frame).await.is_ok() {
             while let Some(Ok(_)) = socket.next().await {}
         }
     };

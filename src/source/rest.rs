@@ -22,6 +22,7 @@ use super::sequencer::{SetupError, Wiring, stopped};
 use super::tls::client_config;
 use crate::capture::encode::push_string;
 use crate::contract::{Contract, Feature, Pages, RestSettings};
+pub(super) use crate::engine::route::{filled, percent_encoded};
 use crate::model::{Event, Timestamp};
 use cap::Cap;
 use exchange::{Answer, Failure, Limits};
@@ -405,27 +406,6 @@ pub(super) fn params_json(params: &[(&str, &Value)]) -> String {
     }
     json.push('}');
     json
-}
-
-/// `{name}` replaced by the parameter's text.
-pub(super) fn filled(template: &str, params: &[(&str, &Value)], encoded: impl Fn(&str) -> String) -> String {
-    params.iter().fold(template.to_string(), |text, (name, value)| {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_string);
-        text.replace(&format!("{{{name}}}"), &encoded(&value))
-    })
-}
-
-/// For one segment of a path: whatever is not unreserved (RFC 3986) is encoded.
-pub(super) fn percent_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 impl Limits {

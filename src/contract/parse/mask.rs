@@ -10,7 +10,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-const BLOT: &str = "***";
+/// Stands where a credential stood.
+pub const BLOT: &str = "***";
 
 /// Tables whose values are credentials, wherever they stand under `rest` and `ws`.
 const SECRET_TABLES: [&str; 4] = ["headers", "query", "json", "form"];
