@@ -233,7 +233,7 @@ fn measures(feature: &FeatureState, tally: &Tally) -> Measures {
         freshness_gain: freshness,
         freshness_median: (freshness.count > 0).then_some(freshness.p50),
         delay: counts.delay.quantiles(),
-        timeline: feature.timeline.clone(),
+        timeline: counts.timeline.clone(),
         steps: steps.shape(),
         gains: counts.freshness.shape(),
         delays: counts.delay.shape(),

@@ -79,6 +79,8 @@ pub enum SilenceKind {
 #[derive(Debug, Clone, Default)]
 pub struct Arrived {
     pub tick: bool,
+    /// How much later it came than the steps since the last tick promise.
+    pub late: Span,
     pub silences: Vec<Silence>,
 }
 
@@ -125,7 +127,8 @@ impl CadenceState {
                 let k = steps(step, pace.interval);
                 self.index += k;
                 self.segment.add(self.index, tick.at);
-                self.residual(k, Span(step - k * pace.interval.0), pace);
+                arrived.late = Span(step - k * pace.interval.0);
+                self.residual(k, arrived.late, pace);
                 if k >= 2 {
                     let kind = SilenceKind::Step { before: last.version, after: tick.version };
                     arrived.silences.push(Silence {

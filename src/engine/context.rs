@@ -8,6 +8,7 @@ use super::ledger::{Draft, Ledger};
 use super::link::Link;
 use super::proof::Proof;
 use crate::contract::Feature;
+use crate::model::series::Timeline;
 use crate::model::{Class, Severity, Span, Timestamp};
 use crate::stats::Histogram;
 use std::cmp::{Ordering, Reverse};
@@ -96,6 +97,7 @@ pub struct Counts {
     /// Per column, rows' columns after the record's.
     pub fields: Vec<FieldCount>,
     pub proof: Proof,
+    pub timeline: Timeline,
 }
 
 /// How often one column was compared, was found different, and could not be compared because REST's
@@ -131,6 +133,7 @@ impl Counts {
             clock: OffsetBounds::default(),
             fields: vec![FieldCount::default(); fields],
             proof: Proof::new(feature, rules),
+            timeline: Timeline::default(),
         }
     }
 

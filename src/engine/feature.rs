@@ -18,7 +18,6 @@ use super::sessions::Sessions;
 use super::stream::{Stream, WsRecord};
 use crate::contract::{Contract, Feature, Mode, Source};
 use crate::model::json::Kind;
-use crate::model::series::Timeline;
 use crate::model::value::parse_instant;
 use crate::model::{Class, Severity, Span, Timestamp};
 use std::collections::BTreeSet;
@@ -51,7 +50,6 @@ pub struct FeatureState {
     keys: Interner,
     pub counts: Counts,
     pub traffic: Traffic,
-    pub timeline: Timeline,
     pub last_message: Option<Timestamp>,
     /// When the first answer of the present run came.
     first_answer: Option<Timestamp>,
@@ -223,7 +221,6 @@ impl FeatureState {
             endpoint_params: Vec::new(),
             keys: Interner::default(),
             traffic: Traffic::default(),
-            timeline: Timeline::default(),
             last_message: None,
             first_answer: None,
             market_time: Span::ZERO,
@@ -342,7 +339,7 @@ impl FeatureState {
         // A list with a record whose key cannot be read may be whole, or not.
         let mut is_whole = self.spec.feature.rest.mode == Mode::Snapshot;
         self.touched.clear();
-        self.timeline.at(received).rest += records.len() as u64;
+        self.counts.timeline.at(received).rest += records.len() as u64;
         for index in records {
             self.traffic.rest_records += 1;
             self.scratch.fill(plan, extraction, index, text, &self.endpoints[endpoint].params);
@@ -405,7 +402,7 @@ impl FeatureState {
         self.traffic.first_message.get_or_insert(at);
         self.traffic.last_message = Some(at);
         self.traffic.ws_in_hours += u64::from(self.spec.feature.calendar.segment_at(at).is_some());
-        self.timeline.at(at).ws += records.len() as u64;
+        self.counts.timeline.at(at).ws += records.len() as u64;
         for index in records {
             self.traffic.ws_records += 1;
             self.scratch.fill(plan, extraction, index, text, &[]);

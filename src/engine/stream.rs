@@ -353,6 +353,7 @@ impl Stream {
                 _ => self.tell_silence(cx, None, silence),
             }
         }
+        cx.counts.timeline.stepped(at, arrived.late);
         if arrived.tick {
             self.last_tick = Some(at);
             self.missed_bar = None;

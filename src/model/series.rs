@@ -20,6 +20,16 @@ pub struct Timeline {
 pub struct Bin {
     pub rest: u64,
     pub ws: u64,
+    /// How much later than promised the steps from tick to tick that ended here were, over all streams.
+    pub late: Span,
+}
+
+impl Bin {
+    fn add(&mut self, other: Bin) {
+        self.rest += other.rest;
+        self.ws += other.ws;
+        self.late = Span(self.late.0.saturating_add(other.late.0));
+    }
 }
 
 impl Default for Timeline {
@@ -58,8 +68,7 @@ impl Timeline {
         for (bin, number) in self.bins.iter().zip(self.first..) {
             let place = (number.div_euclid(2) - first) as usize;
             bins.resize(bins.len().max(place + 1), Bin::default());
-            bins[place].rest += bin.rest;
-            bins[place].ws += bin.ws;
+            bins[place].add(*bin);
         }
         self.width = self.width * 2;
         (self.first, self.bins) = (first, bins);
@@ -71,9 +80,7 @@ impl Timeline {
             self.coarsen();
         }
         for (from, bin) in other.bins() {
-            let known = self.at(from);
-            known.rest += bin.rest;
-            known.ws += bin.ws;
+            self.at(from).add(bin);
         }
     }
 
@@ -89,6 +96,24 @@ impl Timeline {
     /// Each bin with its beginning.
     pub fn bins(&self) -> impl Iterator<Item = (Timestamp, Bin)> + '_ {
         self.bins.iter().zip(self.first..).map(|(bin, number)| (Timestamp(number * self.width.0), *bin))
+    }
+
+    /// A step from tick to tick ended at this instant, later by so much than promised.
+    pub fn stepped(&mut self, at: Timestamp, late: Span) {
+        if late != Span::ZERO {
+            self.at(at).add(Bin { late, ..Bin::default() });
+        }
+    }
+
+    /// How far arrivals have run from the grid of the promised interval by the end of each bin: the mean of so
+    /// many streams. Within a stream what jitters does not add up, what drifts does; a break is no step.
+    pub fn offsets(&self, streams: u64) -> Vec<Span> {
+        let mut sum = 0_i64;
+        let offset = |bin: &Bin| {
+            sum = sum.saturating_add(bin.late.0);
+            Span(sum / i64::try_from(streams.max(1)).unwrap_or(i64::MAX))
+        };
+        self.bins.iter().map(offset).collect()
     }
 
     /// As it was written; none where no timeline looks like that.
@@ -115,8 +140,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn total(timeline: &Timeline) -> (u64, u64) {
-        timeline.bins().fold((0, 0), |sum, (_, bin)| (sum.0 + bin.rest, sum.1 + bin.ws))
+    fn total(timeline: &Timeline) -> (u64, u64, i64) {
+        timeline
+            .bins()
+            .fold((0, 0, 0), |sum, (_, bin)| (sum.0 + bin.rest, sum.1 + bin.ws, sum.2 + bin.late.0))
     }
 
     proptest! {
@@ -128,11 +155,14 @@ mod tests {
                 let mut timeline = Timeline::default();
                 for at in seconds {
                     timeline.at(Timestamp(at * 1_000_000_000)).ws += 1;
+                    timeline.stepped(Timestamp(at * 1_000_000_000), Span(at % 7 - 3));
                 }
                 timeline
             };
             let whole = count(&seconds);
-            prop_assert_eq!(total(&whole), (0, seconds.len() as u64));
+            let late: i64 = seconds.iter().map(|at| at % 7 - 3).sum();
+            prop_assert_eq!(total(&whole), (0, seconds.len() as u64, late));
+            prop_assert_eq!(whole.offsets(1).last().copied().unwrap_or(Span::ZERO), Span(late));
             prop_assert!(whole.bins.len() as i64 <= MOST_BINS);
             for (from, bin) in whole.bins() {
                 let inside = |at: &&i64| (from.0..from.0 + whole.width.0).contains(&(**at * 1_000_000_000));

@@ -59,7 +59,7 @@ fn resources_and_the_drill_stand_on_the_page() {
     let heads = heads.as_str().unwrap();
     assert!(heads.contains("|Resources|Drill: what the gate can see|"), "{heads}");
     // A line for processor and memory of each process, from edge to edge.
-    let lines = "[...document.querySelectorAll('path.trace')].filter(p => p.getBBox().width > 990)";
+    let lines = "[...document.querySelectorAll('figure:not(.drift) path.trace')].filter(p => p.getBBox().width > 990)";
     assert_eq!(page.value(&format!("{lines}.length")), 4);
     let shown = format!("{lines}.every(p => p.getBoundingClientRect().width > 200)");
     assert_eq!(page.value(&shown), true);

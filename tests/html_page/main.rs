@@ -50,6 +50,9 @@ fn it_opens_from_a_file_with_its_charts_and_works() {
         page.value("[...document.querySelectorAll('.feed path')].every(p => p.getBBox().width > 0)"),
         true
     );
+    // The line of drift crosses its chart, about the dashed grid in the middle.
+    let lines = "[...document.querySelectorAll('.drift path.trace')].map(p => p.getBBox())";
+    assert_eq!(page.value(&format!("{lines}.length > 0 && {lines}.every(b => b.width > 990)")), true);
     // The style sheet stands: without it nothing would be coloured.
     assert_eq!(page.value("getComputedStyle(document.querySelector('.verdict')).borderLeftWidth"), "8px");
 

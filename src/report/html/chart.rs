@@ -81,6 +81,17 @@ pub fn line(page: &mut Markup, class: &'static str, values: &[u64], greatest: u6
     page.tag("path", &[("class", class), ("d", &path)], |_| {});
 }
 
+/// A line through values at equal distances, on both sides of 0, which stands in the middle.
+pub fn swing(page: &mut Markup, class: &'static str, values: &[i64], greatest: i64, height: f64) {
+    let each = WIDTH / values.len().saturating_sub(1).max(1) as f64;
+    let mut path = String::new();
+    for (i, value) in values.iter().enumerate() {
+        let y = height / 2.0 * (1.0 - *value as f64 / greatest.max(1) as f64);
+        let _ = write!(path, "{}{:.1} {y:.1}", if i == 0 { 'M' } else { 'L' }, i as f64 * each);
+    }
+    page.tag("path", &[("class", class), ("d", &path)], |_| {});
+}
+
 /// At most so many values: each the greatest of those it stands for.
 pub fn thinned(values: &[u64], most: usize) -> Vec<u64> {
     let each = values.len().div_ceil(most).max(1);

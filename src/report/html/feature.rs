@@ -3,14 +3,16 @@
 
 use super::chart::{self, WIDTH};
 use super::markup::Markup;
-use super::{anchor, badge, columns, timeline};
+use super::{anchor, badge, columns, instant, timeline};
 use crate::model::outcome::{Measures, Quantiles};
 use crate::model::series::Shape;
-use crate::model::{FeatureOutcome, Outcome, Span};
+use crate::model::{FeatureOutcome, Outcome, Span, Timestamp};
 use crate::report::advice::thousands;
 use crate::report::text::rounded;
 
 const SHAPE_PX: f64 = 90.0;
+/// The part of an interval that the drift's chart shows at least.
+const SMALL_PART: i64 = 50;
 
 pub fn section(page: &mut Markup, outcome: &Outcome, number: usize, feature: &FeatureOutcome) {
     let id = anchor(number);
@@ -90,6 +92,7 @@ fn shapes(page: &mut Markup, feature: &FeatureOutcome) {
     let mut marks = vec![("promised", "promise", feature.interval)];
     marks.extend(m.period_ws.map(|period| ("measured", "measured", period)));
     shape(page, "Interval from tick to tick", &m.steps, &marks, None);
+    drift(page, feature);
     let median = |q: &Quantiles| {
         if q.count > 0 { vec![("median", "measured", q.p50), ("p95", "promise", q.p95)] } else { Vec::new() }
     };
@@ -101,6 +104,58 @@ fn shapes(page: &mut Markup, feature: &FeatureOutcome) {
         Some(&m.freshness_gain),
     );
     shape(page, "Latency above the stream's smallest", &m.delays, &median(&m.delay), Some(&m.delay));
+}
+
+/// How far arrivals ran from the promised grid, over time.
+fn drift(page: &mut Markup, feature: &FeatureOutcome) {
+    const NAME: &str = "Drift: arrivals against the promised grid";
+    let m = &feature.measures;
+    page.tag("figure", &[("class", "drift")], |page| {
+        page.element("figcaption", &[], NAME);
+        let mut offsets = m.timeline.offsets(m.streams_ws);
+        if m.ticks < 2 || offsets.is_empty() {
+            page.element("p", &[("class", "faint")], "not measured");
+            return;
+        }
+        // From the grid itself on, also where one bin holds it all.
+        offsets.insert(0, Span::ZERO);
+        let values: Vec<i64> = offsets.iter().map(|offset| offset.0).collect();
+        let (low, high) =
+            (values.iter().min().copied().unwrap_or(0), values.iter().max().copied().unwrap_or(0));
+        let last = values.last().copied().unwrap_or(0);
+        // What is small beside the interval looks small.
+        let greatest = high.max(low.saturating_neg()).max(feature.interval.0 / SMALL_PART);
+        let measured = m.drift.map(|drift| format!(", drift {:+.2} %", drift * 100.0)).unwrap_or_default();
+        let words = format!(
+            "{NAME}: between {} and {}, {} at the end{measured}",
+            signed(low),
+            signed(high),
+            signed(last)
+        );
+        chart::svg(page, "shape", &words, SHAPE_PX, |page| {
+            chart::level(page, "promise", SHAPE_PX / 2.0);
+            chart::swing(page, "trace", &values, greatest, SHAPE_PX);
+        });
+        let ends = [m.timeline.first(), m.timeline.bins().last().map(|(from, _)| from + m.timeline.width())];
+        // Within a day the time tells enough.
+        let days = matches!(ends, [Some(first), Some(last)] if last - first > Span::from_secs(86_400));
+        let label = |at: Option<Timestamp>| {
+            at.map(|at| instant(at).split_off(if days { 0 } else { 11 })).unwrap_or_default()
+        };
+        chart::axis(page, &ends.map(label));
+        page.tag("p", &[("class", "legend")], |page| {
+            page.element("span", &[("class", "promise")], &format!("promised {}", feature.interval))
+                .text(" ");
+            page.text(&format!("{} to {}, {} at the end", signed(low), signed(high), signed(last)));
+            page.text(&format!("; the chart's height is ± {}", rounded(Span(greatest))));
+        });
+    });
+}
+
+/// `+1.2s`: later than promised.
+fn signed(ns: i64) -> String {
+    let sign = if ns < 0 { "−" } else { "+" };
+    format!("{}{}", if ns == 0 { "" } else { sign }, rounded(Span(ns).abs()))
 }
 
 /// A distribution with marks on it, each a name, a class and a place.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::Span;
 use crate::report::sample;
 
 fn text(outcome: &Outcome) -> String {
@@ -45,6 +46,23 @@ fn what_a_server_sent_is_text() {
     let page = text(&sample::hostile());
     assert_eq!(page.matches("<script>").count(), 1, "the page's own");
     assert!(!page.chars().any(|c| crate::model::text::is_control(c) && c != '\n'), "no control code is left");
+}
+
+#[test]
+fn what_drifts_is_drawn_and_what_did_not_tick_is_said() {
+    let mut outcome = sample::failing();
+    assert!(text(&outcome).contains("Drift: arrivals against the promised grid"));
+    let measures = &mut outcome.features[0].measures;
+    (measures.ticks, measures.streams_ws) = (60, 2);
+    for tick in 0..60 {
+        // Two streams, each half a second later with each tick but for some jitter.
+        let jitter = Span::from_millis(if tick % 2 == 0 { 20 } else { -20 });
+        let at = Timestamp(tick * 10_500_000_000);
+        measures.timeline.stepped(at, Span::from_millis(500) + jitter);
+        measures.timeline.stepped(at, Span::from_millis(500) - jitter);
+    }
+    let page = text(&outcome);
+    assert!(page.contains("between 0s and +30s, +30s at the end"), "the mean of both, without the jitter");
 }
 
 #[test]

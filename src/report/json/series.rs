@@ -14,8 +14,12 @@ use serde_json::value::RawValue;
 pub(super) struct Bins {
     first: Instant,
     width_ns: i64,
-    rest: Numbers,
-    ws: Numbers,
+    rest: Numbers<u64>,
+    ws: Numbers<u64>,
+    /// How much later than promised the steps that ended in a bin were, over all streams; reports of before
+    /// have none.
+    #[serde(default)]
+    late_ns: Numbers<i64>,
 }
 
 /// A distribution: the first bin begins at `from_ns`, `beyond` values lie beyond the last.
@@ -24,23 +28,23 @@ pub(super) struct Bins {
 pub(super) struct Bars {
     from_ns: i64,
     width_ns: i64,
-    counts: Numbers,
+    counts: Numbers<u64>,
     beyond: u64,
 }
 
 #[derive(Default)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct Numbers(Vec<u64>);
+struct Numbers<T>(Vec<T>);
 
-impl Serialize for Numbers {
+impl<T: Serialize> Serialize for Numbers<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = serde_json::to_string(&self.0).map_err(S::Error::custom)?;
         RawValue::from_string(text).map_err(S::Error::custom)?.serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Numbers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Numbers, D::Error> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Numbers<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Numbers<T>, D::Error> {
         Vec::deserialize(deserializer).map(Numbers)
     }
 }
@@ -53,13 +57,16 @@ impl Bins {
             width_ns: timeline.width().0,
             rest: side(|bin| bin.rest),
             ws: side(|bin| bin.ws),
+            late_ns: Numbers(timeline.bins().map(|(_, bin)| bin.late.0).collect()),
         })
     }
 
     pub fn outcome(self) -> Result<Timeline, NotAReport> {
-        let bins =
-            self.rest.0.iter().zip(&self.ws.0).map(|(rest, ws)| Bin { rest: *rest, ws: *ws }).collect();
-        let even = self.rest.0.len() == self.ws.0.len();
+        let late = self.late_ns.0.iter().copied().chain(std::iter::repeat(0));
+        let bins = self.rest.0.iter().zip(&self.ws.0).zip(late);
+        let bins = bins.map(|((rest, ws), late)| Bin { rest: *rest, ws: *ws, late: Span(late) }).collect();
+        let count = self.rest.0.len();
+        let even = self.ws.0.len() == count && [0, count].contains(&self.late_ns.0.len());
         let timeline = Timeline::of_bins(self.first.0, Span(self.width_ns), bins).filter(|_| even);
         timeline.ok_or_else(|| NotAReport::Malformed("a `timeline` has bins that no timeline has".into()))
     }

@@ -172,6 +172,7 @@ mod reader {
         pub width_ns: i64,
         pub rest: Vec<u64>,
         pub ws: Vec<u64>,
+        pub late_ns: Vec<i64>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -368,6 +369,25 @@ fn what_was_written_is_read_back_whole() {
         let again = from_json(&text).unwrap();
         assert_eq!(String::from_utf8(to_json(&again)).unwrap(), String::from_utf8(text).unwrap());
     }
+}
+
+#[test]
+fn a_timeline_comes_back_and_one_of_before_its_drift_was_kept_too() {
+    let mut outcome = sample::failing();
+    let timeline = &mut outcome.features[0].measures.timeline;
+    for second in 0..4 {
+        timeline.at(Timestamp(second * 1_000_000_000)).ws += 1;
+        timeline.stepped(Timestamp(second * 1_000_000_000), Span(1 - second));
+    }
+    let text = String::from_utf8(to_json(&outcome)).unwrap();
+    let again = from_json(text.as_bytes()).unwrap();
+    assert_eq!(again.features[0].measures.timeline, outcome.features[0].measures.timeline);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains("late_ns")).collect();
+    let before = lines.join("\n").replace("\"ws\": [1,1,1,1],", "\"ws\": [1,1,1,1]");
+    let before = from_json(before.as_bytes()).unwrap();
+    assert_eq!(before.features[0].measures.timeline.offsets(1), [Span::ZERO; 4]);
+    let fewer = text.replace("[1,0,-1,-2]", "[1,0,-1]");
+    assert!(fewer != text && from_json(fewer.as_bytes()).is_err());
 }
 
 #[test]
