@@ -75,6 +75,8 @@ struct Shared {
     welcome: Welcome,
     /// Somebody has asked for something that there is.
     came: Notify,
+    /// What was recorded before the clock begins stands; until then nobody is answered.
+    ready: watch::Sender<bool>,
 }
 
 struct Played {
@@ -126,6 +128,7 @@ impl RecordedServer {
             hub: Arc::clone(&listening.hub),
             welcome: Welcome(options.origins),
             came: Notify::new(),
+            ready: watch::Sender::new(false),
         });
         Ok(RecordedServer { listening, shared, driving: Driving { speed, begins, waits, repeats }, read })
     }
@@ -139,7 +142,11 @@ impl RecordedServer {
         let answering = Arc::clone(&self.shared);
         let answers: Answers = Arc::new(move |request| {
             let shared = Arc::clone(&answering);
-            Box::pin(async move { answer(request, &shared) })
+            Box::pin(async move {
+                // The sender is as alive as we are.
+                let _ = shared.ready.subscribe().wait_for(|ready| *ready).await;
+                answer(request, &shared)
+            })
         });
         let (told, mut ended) = oneshot::channel();
         let (shared, driving, read) = (self.shared, self.driving, self.read);
@@ -181,6 +188,7 @@ async fn play(shared: &Shared, mut driving: Driving, mut read: Reading) -> Ended
         let reason = Utf8Bytes::from_static(reason);
         {
             let mut played = lock(&shared.played);
+            shared.ready.send_replace(!driving.repeats);
             if driving.repeats {
                 played.playback.rewind();
             }
@@ -214,6 +222,7 @@ async fn play_once(shared: &Shared, driving: Driving, mut steps: Steps) -> Resul
                     }
                     (Some(clock), _) => clock,
                     (None, _) => {
+                        shared.ready.send_replace(true);
                         if driving.waits {
                             shared.came.notified().await;
                         }
