@@ -111,6 +111,8 @@ impl fmt::Debug for RecordedServer {
 const TAKEN_AT_ONCE: usize = 256;
 /// So late, in real time, it is worth a word.
 const LATE_FROM: Duration = Duration::from_secs(2);
+/// A recording of nothing but one instant must not keep the machine busy.
+const BETWEEN_ROUNDS: Duration = Duration::from_millis(100);
 /// RFC 6455's codes: all was said, and come again at once.
 const NORMAL: u16 = 1000;
 const RESTART: u16 = 1012;
@@ -200,7 +202,7 @@ async fn play(shared: &Shared, mut driving: Driving, mut read: Reading) -> Ended
         }
         // Nobody waits for a second first client.
         driving.waits = false;
-        tokio::task::yield_now().await;
+        tokio::time::sleep(BETWEEN_ROUNDS).await;
     }
 }
 

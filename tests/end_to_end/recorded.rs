@@ -223,6 +223,36 @@ fn a_watch_of_a_recording_says_what_its_replay_says() {
     }
 }
 
+/// Neither is in a recording, and a watch of it needs both.
+#[test]
+fn logins_and_dialogues_are_answered() {
+    let bench = Bench::new();
+    let with = |text: String| {
+        let login =
+            r#"login = { method = "POST", path = "/login", json = { user = "me" }, token = "/access" }"#;
+        let open = r#"open = [{ send = "hello {token}" }, { expect = { "/event" = "welcome" } }]"#;
+        let text = text.replacen("[ws]", &format!("{login}\n[ws]\n{open}"), 1);
+        assert!(text.contains(login) && text.contains(open));
+        text
+    };
+    let nobody = "127.0.0.1:1".parse().unwrap();
+    let recorded = bench.write("recorded.toml", with(contract(nobody, nobody)));
+    let capture = bench.arg("capture.jsonl");
+    let ran = run(&["simulate", &capture, "--for", "3m", "--contract", &recorded]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let served = serve(&capture, &["--speed", SPEED, "--wait"]);
+    let asked = bench.write("asked.toml", with(contract(served.address, served.address)));
+    let dir = bench.arg("report");
+    let flags = ["--contract", &asked, "--speed", SPEED, "--for", "90s", "--report-dir", &dir];
+    let ran = run(&[&["watch"], &flags[..]].concat());
+    let report = bench.report("report");
+    assert_eq!(report.with_verdict("FAIL"), Vec::<String>::new(), "{}", ran.out);
+    for check in ["no-drops", "messages-seen", "required-fields"] {
+        assert_eq!(report.check("positions", check)["verdict"], "PASS", "{}\n{}", ran.out, ran.err);
+    }
+    assert!(report.findings().iter().all(|row| row["class"] != "rest_error"), "{}", ran.out);
+}
+
 #[test]
 fn answers_stand_as_recorded_until_the_recording_ends() {
     let bench = Bench::new();
