@@ -5,6 +5,7 @@
 //! number of endpoints, not with the length of the recording. Must not open, wait, or know a socket.
 
 mod address;
+mod page;
 mod step;
 mod survey;
 mod welcome;
@@ -12,7 +13,7 @@ mod welcome;
 pub use step::{Body, Frame, JSON, Recorded, Step, TEXT, What};
 pub use survey::Survey;
 
-use crate::contract::Contract;
+use crate::contract::{Contract, Pages};
 use crate::engine::route::Route;
 use crate::model::{Span, Timestamp};
 use address::Address;
@@ -48,6 +49,7 @@ struct Endpoint {
     address: Address,
     /// How soon something else may stand here.
     poll: Span,
+    pages: Option<Pages>,
     /// The last body that was recorded.
     body: Option<(Timestamp, Body)>,
     /// What was recorded after it instead of an answer.
@@ -116,7 +118,8 @@ impl Playback {
             for (name, params) in own() {
                 places.insert((name.clone(), params.clone()), endpoints.len());
                 let address = Address::new(contract, feature, params, alone);
-                endpoints.push(Endpoint { address, poll: feature.rest.poll, body: None, trouble: None });
+                let (poll, pages) = (feature.rest.poll, feature.rest.pages.clone());
+                endpoints.push(Endpoint { address, poll, pages, body: None, trouble: None });
             }
         }
         let (socket, socket_path) = socket(&contract.ws.url);
@@ -215,7 +218,7 @@ impl Playback {
         // Several features may be cut out of one answer: the newest of theirs is the newest there is.
         let asked = self.endpoints.iter().filter(|endpoint| endpoint.address.is_asked(method, target));
         if let Some(endpoint) = asked.max_by_key(|endpoint| endpoint.since()) {
-            return endpoint.answer();
+            return endpoint.answer(target);
         }
         if let Some((body, cookie)) = self.logins.iter().find_map(|login| login.answer(method, target)) {
             return Answer { cookie, is_known: true, ..Answer::plain(body) };
@@ -284,14 +287,18 @@ impl Endpoint {
         self.trouble.as_ref().map(|(at, _)| *at).max(self.body.as_ref().map(|(at, _)| *at))
     }
 
-    fn answer(&self) -> Answer {
+    fn answer(&self, target: &str) -> Answer {
         let answer = match (&self.trouble, &self.body) {
             (Some((at, trouble)), _) => {
                 let said = format!("as recorded at {}: {}", at.whole_millis(), trouble.said);
                 let retry = matches!(trouble.status, 429 | 503).then_some(self.poll);
                 Answer { recorded: Some(*at), retry, ..Answer::error(trouble.status, &said) }
             }
-            (None, Some((at, body))) => Answer { recorded: Some(*at), ..Answer::plain(body.clone()) },
+            (None, Some((at, body))) => {
+                let pages = self.pages.as_ref();
+                let body = pages.map_or_else(|| body.clone(), |pages| page::asked(pages, body, target));
+                Answer { recorded: Some(*at), ..Answer::plain(body) }
+            }
             (None, None) => {
                 let said = "the recording has not come to this endpoint's first answer yet";
                 Answer { retry: Some(self.poll), ..Answer::error(503, said) }

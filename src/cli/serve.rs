@@ -21,8 +21,9 @@ Examples:
 With --from, a path of the contract shows the last body that the recording has of it by now; recorded errors are
 answered as such, frames leave at their instants, and recorded closes close the socket until the recording opens it
 again. Timestamps inside the bodies stay as they were recorded, and so do values that were redacted. The clock begins
-where every endpoint has had its first answer. Logins are answered with a made-up token. At the end of the recording
-the sockets are closed with 1000 and the server exits with 0; a watch of it has to be shorter (--for), or sees a drop.";
+where every endpoint has had its first answer. Logins are answered with a made-up token. Pages of this machine may
+read, those of other origins where --allow-origin names them. At the end of the recording the sockets are closed with
+1000 and the server exits with 0; a watch of it has to be shorter (--for), or sees a drop.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = help_with_faults(EXAMPLES))]
@@ -55,7 +56,7 @@ struct RecordingArguments {
     /// Begin again at the end, until Ctrl-C; sockets are closed with 1012 in between
     #[arg(long = "loop", requires = "from")]
     repeat: bool,
-    /// Let pages of this origin read, e.g. https://app.example.com (repeatable); those of this machine may
+    /// Let pages of this origin read too, e.g. https://app.example.com (repeatable)
     #[arg(long = "allow-origin", value_name = "ORIGIN", requires = "from")]
     origins: Vec<String>,
 }

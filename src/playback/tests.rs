@@ -298,3 +298,26 @@ fn the_clock_begins_when_every_endpoint_has_an_answer() {
     assert_eq!(begins(vec![(5, frame("{}")), (6, rest("stranger", "{}", 200, "1"))]), None);
     assert_eq!(begins(vec![(5, rest("balance", "{}", 200, ""))]), None);
 }
+
+#[test]
+fn pages_are_given_one_by_one() {
+    let by_param = "path = \"/p\", pages = { next = \"/next\", param = \"page\" }";
+    let by_url = "path = \"/u\", pages = { next = \"/links/next\" }";
+    let contract = contract(&[feature("param", by_param), feature("url", by_url)]);
+    let numbered = "[{\"next\":2,\"n\":1},{\"next\":3,\"n\":2},{\"next\":null,\"n\":3}]";
+    let linked = "[{\"links\":{\"next\":\"https://h/v1/u?after=x%2Fy\"},\"n\":1},{\"links\":{},\"n\":2}]";
+    let events = vec![(1, rest("param", "{}", 200, numbered)), (1, rest("url", "{}", 200, linked))];
+    let mut played = Played::new(&contract, events);
+    played.to(1);
+    for (target, n) in [
+        ("/p", 1),
+        ("/p?page=2", 2),
+        ("/p?page=3&x=1", 3),
+        ("/p?page=9", 1),
+        ("/u", 1),
+        ("/v1/u?after=x/y", 2),
+    ] {
+        let body = played.get(target).1;
+        assert!(body.starts_with('{') && body.ends_with(&format!("\"n\":{n}}}")), "{target}: {body}");
+    }
+}

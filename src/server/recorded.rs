@@ -75,6 +75,8 @@ struct Shared {
     welcome: Welcome,
     /// Somebody has asked for something that there is.
     came: Notify,
+    /// What was recorded before the clock begins stands; until then nobody is answered.
+    ready: watch::Sender<bool>,
 }
 
 struct Played {
@@ -109,6 +111,8 @@ impl fmt::Debug for RecordedServer {
 const TAKEN_AT_ONCE: usize = 256;
 /// So late, in real time, it is worth a word.
 const LATE_FROM: Duration = Duration::from_secs(2);
+/// A recording of nothing but one instant must not keep the machine busy.
+const BETWEEN_ROUNDS: Duration = Duration::from_millis(100);
 /// RFC 6455's codes: all was said, and come again at once.
 const NORMAL: u16 = 1000;
 const RESTART: u16 = 1012;
@@ -126,6 +130,7 @@ impl RecordedServer {
             hub: Arc::clone(&listening.hub),
             welcome: Welcome(options.origins),
             came: Notify::new(),
+            ready: watch::Sender::new(false),
         });
         Ok(RecordedServer { listening, shared, driving: Driving { speed, begins, waits, repeats }, read })
     }
@@ -139,7 +144,11 @@ impl RecordedServer {
         let answering = Arc::clone(&self.shared);
         let answers: Answers = Arc::new(move |request| {
             let shared = Arc::clone(&answering);
-            Box::pin(async move { answer(request, &shared) })
+            Box::pin(async move {
+                // The sender is as alive as we are.
+                let _ = shared.ready.subscribe().wait_for(|ready| *ready).await;
+                answer(request, &shared)
+            })
         });
         let (told, mut ended) = oneshot::channel();
         let (shared, driving, read) = (self.shared, self.driving, self.read);
@@ -181,6 +190,7 @@ async fn play(shared: &Shared, mut driving: Driving, mut read: Reading) -> Ended
         let reason = Utf8Bytes::from_static(reason);
         {
             let mut played = lock(&shared.played);
+            shared.ready.send_replace(!driving.repeats);
             if driving.repeats {
                 played.playback.rewind();
             }
@@ -192,7 +202,7 @@ async fn play(shared: &Shared, mut driving: Driving, mut read: Reading) -> Ended
         }
         // Nobody waits for a second first client.
         driving.waits = false;
-        tokio::task::yield_now().await;
+        tokio::time::sleep(BETWEEN_ROUNDS).await;
     }
 }
 
@@ -214,6 +224,7 @@ async fn play_once(shared: &Shared, driving: Driving, mut steps: Steps) -> Resul
                     }
                     (Some(clock), _) => clock,
                     (None, _) => {
+                        shared.ready.send_replace(true);
                         if driving.waits {
                             shared.came.notified().await;
                         }

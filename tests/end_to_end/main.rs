@@ -19,6 +19,7 @@ mod drills;
 mod interrupted;
 mod metrics;
 mod output;
+mod recorded;
 mod recordings;
 mod round_trip;
 mod servers;

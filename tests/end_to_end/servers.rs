@@ -25,9 +25,13 @@ pub fn faulty(speed: u32, faults: &[&str]) -> Served {
     let mut process = Running::start(&mut cutover(&[&words, faults].concat()));
     let mut line = String::new();
     BufReader::new(process.stdout()).read_line(&mut line).unwrap();
-    let address = line.split("ws://").nth(1).and_then(|rest| rest.split("/ws").next());
-    let address = address.unwrap_or_else(|| panic!("no address in {line:?}")).parse().unwrap();
-    Served { address, _process: process }
+    Served { address: address_in(&line), _process: process }
+}
+
+/// Where a server says it listens.
+pub fn address_in(line: &str) -> SocketAddr {
+    let address = line.split("ws://").nth(1).and_then(|rest| rest.split('/').next());
+    address.unwrap_or_else(|| panic!("no address in {line:?}")).parse().unwrap()
 }
 
 /// An address where nobody listens.
