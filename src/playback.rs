@@ -200,7 +200,7 @@ impl Playback {
     }
 
     /// Whether a socket may open now, and what is said over it first; else what is answered instead.
-    pub fn handshake(&self) -> Result<Vec<String>, Answer> {
+    pub fn handshake(&self) -> Result<Vec<String>, Box<Answer>> {
         if !self.open.is_empty() {
             return Ok(self.greetings.clone());
         }
@@ -210,7 +210,7 @@ impl Playback {
             (None, false) => "the recorded connection is not open yet".to_string(),
         };
         let answer = Answer::error(self.refusal.unwrap_or(503), &said);
-        Err(Answer { retry: Some(Span::from_secs(1)), is_known: true, ..answer })
+        Err(Box::new(Answer { retry: Some(Span::from_secs(1)), is_known: true, ..answer }))
     }
 
     /// What stands at this target now.
@@ -230,13 +230,12 @@ impl Playback {
         if self.is_socket(target) {
             return Answer::error(426, "this is the WebSocket's path, and this is no WebSocket handshake");
         }
-        let mut here =
-            self.endpoints.iter().filter(|endpoint| endpoint.address.is_path_of(target)).peekable();
-        if here.peek().is_some() {
-            let allowed: BTreeSet<&str> = here.map(|endpoint| &*endpoint.address.method).collect();
-            if !allowed.contains(method) && !(allowed.contains("GET") && method == "HEAD") {
-                let allow: Vec<&str> = allowed.into_iter().collect();
-                let allow = allow.join(", ");
+        let here: Vec<&Address> =
+            self.endpoints.iter().map(|e| &e.address).filter(|address| address.is_path_of(target)).collect();
+        if !here.is_empty() {
+            if here.iter().all(|address| !address.allows(method)) {
+                let allowed: BTreeSet<&str> = here.iter().map(|address| &*address.method).collect();
+                let allow = allowed.into_iter().collect::<Vec<_>>().join(", ");
                 return Answer { allow: Some(allow.clone()), ..Answer::error(405, &format!("{allow} only")) };
             }
             return self.listed(404, "nothing was recorded for this query");

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::contract::parse;
-use crate::model::{ClosedBy, EndReason, Event, Observation, Payload, Start};
+use crate::model::{ClosedBy, EndReason, Event, Observation, Payload};
 
 const HEAD: &str = r#"
 version = 1
@@ -244,7 +244,7 @@ fn the_socket_opens_closes_and_is_refused_as_recorded() {
             (7, Event::WsOpen { conn: 2 }),
             (8, Event::WsClose { conn: 1, code: 1006, reason: "x".into(), by: ClosedBy::Network }),
             (9, Event::End { reason: EndReason::Done }),
-            (10, Event::Start(Box::new(Start::default()))),
+            (10, Event::Start(Box::default())),
         ],
     );
     let status = |played: &Played| played.playback.handshake().map_err(|answer| answer.body.status);

@@ -45,9 +45,10 @@ pub(super) fn connection(
 }
 
 /// The answer to a handshake that is one; anything else is answered with what it should be.
-pub(super) fn handshake(request: &Request<Incoming>) -> Result<Answer, Answer> {
-    create_response_with_body(request, Full::default)
-        .map_err(|problem| error(StatusCode::UPGRADE_REQUIRED, &format!("no WebSocket handshake: {problem}")))
+pub(super) fn handshake(request: &Request<Incoming>) -> Result<Answer, Box<Answer>> {
+    create_response_with_body(request, Full::default).map_err(|problem| {
+        Box::new(error(StatusCode::UPGRADE_REQUIRED, &format!("no WebSocket handshake: {problem}")))
+    })
 }
 
 /// Gives the answer to a handshake, and leaves the socket to the server's own tasks. `history`: what is sent

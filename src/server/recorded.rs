@@ -335,7 +335,7 @@ fn whole_seconds(clock: Clock, span: Span) -> u64 {
 fn upgrade(request: Request<Incoming>, shared: &Shared) -> Answer {
     let mut answer = match http::handshake(&request) {
         Ok(answer) => answer,
-        Err(problem) => return problem,
+        Err(problem) => return *problem,
     };
     if !shared.welcome.is_welcome(request.headers()) {
         let why = "pages of this origin are not welcome; `serve --allow-origin` names those that are";
@@ -345,7 +345,7 @@ fn upgrade(request: Request<Incoming>, shared: &Shared) -> Answer {
         let played = lock(&shared.played);
         match played.playback.handshake() {
             Ok(greetings) => (greetings, shared.hub.closed()),
-            Err(refused) => return said(refused, played.clock),
+            Err(refused) => return said(*refused, played.clock),
         }
     };
     if let Some(protocol) = request.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(first) {

@@ -255,7 +255,7 @@ fn records(feature: Feature, shared: &Shared) -> Answer {
 fn upgrade(request: Request<Incoming>, shared: &Shared) -> Answer {
     let answer = match http::handshake(&request) {
         Ok(answer) => answer,
-        Err(problem) => return problem,
+        Err(problem) => return *problem,
     };
     match shared.ask(|origin, now| origin.handshake(now, Lane::ONLY)) {
         Ok(history) => http::upgrade(request, answer, history, None, &shared.hub),
