@@ -216,18 +216,28 @@ fn break_sum(range: &mut Range<'_>, invariant: &Invariant, target: &Target) {
     let Some(column) = invariant.fields().into_iter().find(touchable) else { return };
     let cell = Cell { in_row: invariant.on_rows, column };
     let (_, raw) = content.cell(index, column);
-    let Some((edge, beyond)) = breaking(stage, invariant, &content, index, cell, raw) else { return };
+    // Without an event time nobody can tell which poll shows which message.
+    let rest: &[usize] = if stage.feature().align == Align::Arrival { &[] } else { &target.rest };
+    let ws: &[usize] = if rest.is_empty() { &target.ws[target.ws.len() - 1..] } else { &target.ws };
+    let struck = || ws.iter().map(|i| &stream.ws[*i]).chain(rest.iter().map(|i| &stream.rest[*i]));
+    // What forms a bar has other values beside this one, and is held against the sum as well.
+    let others = struck().filter_map(|sight| stage.content(sight));
+    let others: Vec<(Content, Option<usize>)> = others
+        .map(|content| {
+            let index = if invariant.on_rows { stage.row_of(&content, &row) } else { None };
+            (content, index)
+        })
+        .collect();
+    let last = (content.clone(), index);
+    let Some((edge, beyond)) = breaking(stage, invariant, (&last, &others), cell, raw) else { return };
     for (size, value, expect) in [
         ("just within its slack", edge, Expect::Within("the sum still holds".into())),
         ("just beyond its slack", Some(beyond), Expect::Seen),
     ] {
         let Some(value) = value else { continue };
         let mut edits = range.edits();
-        // Both sides say the same, so that the sum alone is wrong. Without an event time nobody can
-        // tell which poll shows which message.
-        let rest: &[usize] = if stage.feature().align == Align::Arrival { &[] } else { &target.rest };
-        let ws: &[usize] = if rest.is_empty() { &target.ws[target.ws.len() - 1..] } else { &target.ws };
-        for sight in ws.iter().map(|i| &stream.ws[*i]).chain(rest.iter().map(|i| &stream.rest[*i])) {
+        // Both sides say the same, so that the sum alone is wrong.
+        for sight in struck() {
             stage.set(&mut edits, sight, cell, &row, &value);
         }
         let sides = if rest.is_empty() { "the WebSocket" } else { "both sides" };
@@ -242,18 +252,20 @@ fn break_sum(range: &mut Range<'_>, invariant: &Invariant, target: &Target) {
 fn breaking(
     stage: &Stage,
     invariant: &Invariant,
-    content: &Content,
-    row: Option<usize>,
+    (last, all): (&(Content, Option<usize>), &[(Content, Option<usize>)]),
     cell: Cell,
     raw: &str,
 ) -> Option<(Option<String>, String)> {
     let base = number(raw)?;
-    let holds = |value: &BigDecimal| {
+    let holds_in = |(content, row): &(Content, Option<usize>), value: &BigDecimal| {
         invariant.holds(|column| match column == cell.column {
             true => Some(Number::from(value.clone())),
-            false => Number::parse(&scalar(content.cell(row, column).1)),
+            false => Number::parse(&scalar(content.cell(*row, column).1)),
         })
     };
+    // The last one is sure to be judged; any of them may be.
+    let holds = |value: &BigDecimal| holds_in(last, value);
+    let holds_in_all = |value: &BigDecimal| all.iter().all(|record| holds_in(record, value) == Some(true));
     if holds(&base) != Some(true) {
         return None;
     }
@@ -287,7 +299,8 @@ fn breaking(
         for step in &grown {
             let value = toward(step);
             match holds(&value) {
-                Some(true) => held = Some(written(&value)),
+                Some(true) if holds_in_all(&value) => held = Some(written(&value)),
+                Some(true) => {}
                 Some(false) => return Some((held, written(&value))),
                 None => break,
             }

@@ -377,10 +377,17 @@ fn frozen(range: &mut Range<'_>) {
                 repeat(stage, &mut edits, &stream.ws[*kept], &stream.ws[*i]);
             }
             let change = format!("{} carry the version before", words(struck.len(), "message"));
+            let shown = |now: &Sight| stream.rest.iter().any(|rest| rest.event == now.event);
             let expect = match (stage.feature().align, count) {
                 (Align::Arrival, 1) => Expect::Unsure(
                     "without an event time the message before counts as well as the present one".into(),
                 ),
+                _ if struck.len() < count => {
+                    Expect::Unsure("the recording ends before so many messages".into())
+                }
+                (_, 1) if !struck.iter().any(|i| shown(&stream.ws[*i])) => {
+                    Expect::Unsure("no poll shows the version that is left out".into())
+                }
                 _ => Expect::Seen,
             };
             let place = super::values::place(range, &target, "");
