@@ -372,7 +372,8 @@ fn frozen(range: &mut Range<'_>) {
             };
             let Some(kept) = all[first].last() else { continue };
             let mut edits = range.edits();
-            let struck: Vec<usize> = all.iter().skip(first + 1).take(count).flatten().copied().collect();
+            let followed = &all[first + 1..(first + 1 + count).min(all.len())];
+            let struck: Vec<usize> = followed.iter().flatten().copied().collect();
             for i in &struck {
                 repeat(stage, &mut edits, &stream.ws[*kept], &stream.ws[*i]);
             }
@@ -382,8 +383,8 @@ fn frozen(range: &mut Range<'_>) {
                 (Align::Arrival, 1) => Expect::Unsure(
                     "without an event time the message before counts as well as the present one".into(),
                 ),
-                _ if struck.len() < count => {
-                    Expect::Unsure("the recording ends before so many messages".into())
+                _ if followed.len() < count => {
+                    Expect::Unsure("the recording ends before so many versions".into())
                 }
                 (_, 1) if !struck.iter().any(|i| shown(&stream.ws[*i])) => {
                     Expect::Unsure("no poll shows the version that is left out".into())
