@@ -222,7 +222,7 @@ fn break_sum(range: &mut Range<'_>, invariant: &Invariant, target: &Target) {
     let struck = || ws.iter().map(|i| &stream.ws[*i]).chain(rest.iter().map(|i| &stream.rest[*i]));
     // What forms a bar has other values beside this one, and is held against the sum as well.
     let others = struck().filter_map(|sight| stage.content(sight));
-    let others: Vec<(Content, Option<usize>)> = others
+    let others: Vec<Held> = others
         .map(|content| {
             let index = if invariant.on_rows { stage.row_of(&content, &row) } else { None };
             (content, index)
@@ -248,16 +248,19 @@ fn break_sum(range: &mut Range<'_>, invariant: &Invariant, target: &Target) {
     }
 }
 
+/// A record that is held against a sum, and the row of it where the sum is of rows.
+type Held = (Content, Option<usize>);
+
 /// Texts of a value with which a sum still holds (where there is one), and fails.
 fn breaking(
     stage: &Stage,
     invariant: &Invariant,
-    (last, all): (&(Content, Option<usize>), &[(Content, Option<usize>)]),
+    (last, all): (&Held, &[Held]),
     cell: Cell,
     raw: &str,
 ) -> Option<(Option<String>, String)> {
     let base = number(raw)?;
-    let holds_in = |(content, row): &(Content, Option<usize>), value: &BigDecimal| {
+    let holds_in = |(content, row): &Held, value: &BigDecimal| {
         invariant.holds(|column| match column == cell.column {
             true => Some(Number::from(value.clone())),
             false => Number::parse(&scalar(content.cell(*row, column).1)),
