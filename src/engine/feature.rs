@@ -419,7 +419,7 @@ impl FeatureState {
                 }
             };
             self.unexpected(number, extraction, index, (plan, text), at, false);
-            if self.spec.feature.ws.tells_removal() || self.streams[number].presence.is_some() {
+            if self.streams[number].presence.is_some() {
                 self.touched.push(number as u32);
                 let cx = context(&self.spec, &mut self.counts, number as u32, around);
                 self.streams[number].said_there(&cx, at, true);

@@ -34,6 +34,10 @@ struct Poll {
 
 impl Presence {
     pub fn on_rest(&mut self, cx: &mut Context<'_>, sent: Timestamp, received: Timestamp, listed: bool) {
+        // A key that stands twice in an answer is no second poll.
+        if self.pending.back().is_some_and(|last| (last.sent, last.received) == (sent, received)) {
+            return;
+        }
         let number = self.next;
         self.next += 1;
         self.pending.push_back(Poll { number, sent, received, listed });
@@ -100,7 +104,7 @@ impl Presence {
             let first = if last > 0 && self.said[last].0 > from - interval { last - 1 } else { last };
             let end = match follower {
                 Some(follower) => follower + 1,
-                None => self.said.iter().rposition(|(at, _)| *at <= to).map_or(last, |i| i) + 1,
+                None => self.said.iter().rposition(|(at, _)| *at <= to).unwrap_or(last) + 1,
             };
             return self.said.range(first..end).all(|(_, there)| *there == Some(!poll.listed));
         }

@@ -1,6 +1,6 @@
 //! The chain of stored evidence, `evidence.jsonl`: a line for each run, each change of a flag, and each time
-//! earlier runs were set aside, with the digest of the line before it, so that nothing in the middle can be changed, left out or put in without
-//! every later line telling. Must not open a file nor read a clock.
+//! earlier runs were set aside, with the digest of the line before it, so that nothing in the middle can be
+//! changed, left out or put in without every later line telling. Must not open a file nor read a clock.
 //!
 //! What was cut off at the end no chain can tell; `verify` prints the last digest, to be kept elsewhere.
 
