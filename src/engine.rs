@@ -36,6 +36,7 @@ pub mod stream;
 pub mod trace;
 
 pub use batch::Batch;
+use content::Spare;
 pub use extract::Extraction;
 pub use feature::FeatureState;
 use feature::Surroundings;
@@ -71,6 +72,7 @@ pub struct Engine {
     pub(crate) ledger: Ledger,
     pub(crate) features: Vec<FeatureState>,
     deadlines: Deadlines,
+    spare: Spare,
     /// The body of the present observation, where it is read here.
     extraction: Extraction,
     /// A body read a second time: for another feature of its type, or kept for a 304.
@@ -115,6 +117,7 @@ impl Engine {
             ledger: Ledger::new(contract.clone(), sink),
             features,
             deadlines: Deadlines::default(),
+            spare: Spare::default(),
             extraction: Extraction::default(),
             again: Extraction::default(),
             run: RunState::default(),
@@ -135,6 +138,7 @@ impl Engine {
             link: &self.link,
             ledger: &mut self.ledger,
             deadlines: &mut self.deadlines,
+            spare: &mut self.spare,
         };
         (&mut self.features, around)
     }
@@ -179,6 +183,7 @@ impl Engine {
             ledger: self.ledger.unheard(),
             features: self.features.clone(),
             deadlines: self.deadlines.clone(),
+            spare: Spare::default(),
             extraction: Extraction::default(),
             again: Extraction::default(),
             run: self.run.clone(),
@@ -396,6 +401,7 @@ impl Engine {
             link: &self.link,
             ledger: &mut self.ledger,
             deadlines: &mut self.deadlines,
+            spare: &mut self.spare,
         };
         self.features[i].on_rest(answered, &mut around);
     }
@@ -556,6 +562,7 @@ impl Engine {
                 link: &self.link,
                 ledger: &mut self.ledger,
                 deadlines: &mut self.deadlines,
+                spare: &mut self.spare,
             };
             feature.on_message(frame, &mut around);
         }

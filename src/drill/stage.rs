@@ -130,15 +130,14 @@ impl<'b> Body<'b> {
             Some(row) => match self.plan.row_columns.get(column)? {
                 ColumnSource::Walked => {
                     let place = row * self.plan.row_columns.len() + column;
-                    *self.extraction.rows(span).get(place)?
+                    in_body(span, *self.extraction.rows(span).get(place)?)
                 }
                 ColumnSource::Shared(earlier) => return self.cell(record, Some(row), *earlier),
                 _ => return None,
             },
             None => match self.plan.columns.get(column)? {
-                ColumnSource::Walked | ColumnSource::Above => {
-                    self.extraction.columns(span, self.plan)[column]
-                }
+                ColumnSource::Walked => in_body(span, self.extraction.columns(span, self.plan)[column]),
+                ColumnSource::Above => self.extraction.columns(span, self.plan)[column],
                 ColumnSource::Shared(earlier) => return self.cell(record, None, *earlier),
                 ColumnSource::Root(root) => self.extraction.root(span, *root),
                 ColumnSource::Index => self.name(record)?,
@@ -162,10 +161,13 @@ impl<'b> Body<'b> {
     }
 
     pub fn content(&self, record: usize, params: &[(String, String)]) -> Content {
-        let mut content = Content::default();
-        content.fill(self.plan, &self.extraction, record, self.text, params);
-        content
+        Content::of(self.plan, &self.extraction, record, self.text, params)
     }
+}
+
+/// The place in its body of what the record holds there.
+fn in_body(record: &RecordSpan, slot: Slot) -> Slot {
+    Slot { start: slot.start + record.raw.start, ..slot }
 }
 
 impl Stage {

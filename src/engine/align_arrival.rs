@@ -426,6 +426,7 @@ impl ArrivalState {
         while self.messages.len() > 2 && (self.life_end(cx, 1) <= needed || self.messages.len() > KEPT) {
             if let Some(mut message) = self.messages.pop_front() {
                 cx.report_broken(label, Side::Ws, &mut message.broken, &[], None, message.at);
+                cx.spare.give(message.content);
             }
         }
     }

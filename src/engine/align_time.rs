@@ -287,6 +287,7 @@ impl TimeState {
                 self.forgotten = self.forgotten.max(Some(version.event));
                 let event = Some(version.event);
                 cx.report_broken(label, Side::Ws, &mut version.broken, &[], event, version.first);
+                cx.spare.give(version.content);
             }
         }
     }

@@ -10,6 +10,26 @@ use std::borrow::Cow;
 use std::ops::Deref;
 use std::sync::Arc;
 
+/// Memory of records that nobody keeps any more, for those that come.
+#[derive(Debug, Default, Clone)]
+pub struct Spare(Vec<Content>);
+
+impl Spare {
+    /// Records come and go one by one, but for the ends of sessions.
+    const MOST: usize = 64;
+
+    /// Takes over a record's memory, unless somebody else keeps the record.
+    pub fn give(&mut self, mut content: Content) {
+        if self.0.len() < Spare::MOST && Arc::get_mut(&mut content.0).is_some() {
+            self.0.push(content);
+        }
+    }
+
+    fn take(&mut self) -> Content {
+        self.0.pop().unwrap_or_default()
+    }
+}
+
 /// A record cut out of a body, with what came from outside it appended. Cloning it copies nothing.
 #[derive(Debug, Default, Clone)]
 pub struct Content(Arc<Record>);
@@ -33,22 +53,35 @@ impl Deref for Content {
 }
 
 impl Content {
-    /// Takes the `index`-th record of an extraction, into the memory that is there unless somebody keeps it.
-    pub fn fill(
-        &mut self,
+    /// The `index`-th record of an extraction from `body`.
+    pub fn of(
         plan: &SidePlan,
         extraction: &Extraction,
         index: usize,
         body: &str,
         params: &[(String, String)],
+    ) -> Content {
+        let mut record = Record::default();
+        record.fill(plan, extraction, index, body, params);
+        Content(Arc::new(record))
+    }
+
+    /// Takes the `index`-th record of an extraction, into the memory that is there unless somebody keeps it; else
+    /// into spare memory.
+    pub fn fill(
+        &mut self,
+        plan: &SidePlan,
+        extraction: &Extraction,
+        index: usize,
+        (body, params): (&str, &[(String, String)]),
+        spare: &mut Spare,
     ) {
-        match Arc::get_mut(&mut self.0) {
-            Some(record) => record.fill(plan, extraction, index, body, params),
-            None => {
-                let mut record = Record::default();
-                record.fill(plan, extraction, index, body, params);
-                self.0 = Arc::new(record);
-            }
+        if Arc::get_mut(&mut self.0).is_none() {
+            *self = spare.take();
+        }
+        // Nobody else has it now.
+        if let Some(record) = Arc::get_mut(&mut self.0) {
+            record.fill(plan, extraction, index, body, params);
         }
     }
 
@@ -132,7 +165,10 @@ impl Record {
     ) {
         let record = extraction.record(index);
         self.text.clear();
-        // No more than is needed, in what may be kept for long.
+        // Not much more than is needed, in what may be kept for long.
+        if self.text.capacity() / 2 > record.raw.len as usize {
+            self.text = String::new();
+        }
         self.text.reserve_exact(record.raw.len as usize);
         self.text.push_str(record.raw.raw(body));
         self.record_len = record.raw.len;
@@ -140,16 +176,16 @@ impl Record {
         self.row_columns = plan.row_columns.len() as u32;
         self.rows_kind = record.rows_kind;
         self.slots.clear();
-        let rebase = |slot: &Slot| match slot.kind {
-            Kind::Absent => Slot::default(),
-            _ => Slot { start: slot.start.wrapping_sub(record.raw.start), ..*slot },
-        };
         let columns = extraction.columns(record, plan);
-        self.slots.reserve_exact(columns.len() + extraction.rows(record).len());
+        let slots = columns.len() + extraction.rows(record).len();
+        if self.slots.capacity() / 2 > slots {
+            self.slots = Vec::new();
+        }
+        self.slots.reserve_exact(slots);
         if plan.outside {
             for (source, slot) in plan.columns.iter().zip(columns) {
                 let slot = match source {
-                    ColumnSource::Walked => rebase(slot),
+                    ColumnSource::Walked => *slot,
                     ColumnSource::Shared(earlier) => self.slots[*earlier],
                     ColumnSource::Root(root) => self.append(extraction.root(record, *root), body),
                     ColumnSource::Above => self.append(*slot, body),
@@ -167,7 +203,7 @@ impl Record {
                 self.slots.push(slot);
             }
         } else {
-            self.slots.extend(columns.iter().map(rebase));
+            self.slots.extend_from_slice(columns);
         }
         for (column, reshape) in &plan.reshaped {
             self.reshape(*column, reshape);
@@ -181,7 +217,7 @@ impl Record {
                 let slot = match source {
                     ColumnSource::Constant(raw) => self.append_raw(raw),
                     ColumnSource::Shared(earlier) => self.slots[row_start + earlier],
-                    _ => rebase(slot),
+                    _ => *slot,
                 };
                 self.slots.push(slot);
             }

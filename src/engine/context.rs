@@ -3,7 +3,7 @@
 use super::cadence::Pace;
 use super::clock_offset::OffsetBounds;
 use super::compare::{self, Broken, Difference, Extent, Instants, Remarks, Rules};
-use super::content::Content;
+use super::content::{Content, Spare};
 use super::ledger::{Draft, Ledger};
 use super::link::Link;
 use super::proof::Proof;
@@ -187,6 +187,7 @@ pub struct Context<'c> {
     pub link: &'c Link,
     pub ledger: &'c mut Ledger,
     pub deadlines: &'c mut Deadlines,
+    pub spare: &'c mut Spare,
     pub counts: &'c mut Counts,
 }
 

@@ -140,8 +140,7 @@ impl Contraster {
         let time = feature.time.as_ref().and_then(column);
         let mut seen = 0;
         for record in body.records {
-            let mut content = Content::default();
-            content.fill(plan, &self.extraction, record, text, &params);
+            let content = Content::of(plan, &self.extraction, record, text, &params);
             if !content.in_scope(plan) {
                 continue;
             }

@@ -3,14 +3,15 @@
 //! Pure function of plan and text, so bodies may be extracted on any thread and in any order.
 
 use super::frame::{Routed, find, route, unescaped};
-use super::plan::{Node, Plan, Role, SidePlan};
+use super::plan::{Member, Node, Plan, Role, SidePlan};
 use crate::model::json::{Kind, MAX_DEPTH, NotJson, Scanner, Slot};
 use crate::model::text::as_json_string;
 use crate::model::{Event, Payload, Timestamp};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// What walks found, body after body; cleared and used again. Offsets refer to the text of each body.
+/// What walks found, body after body; cleared and used again. Offsets refer to the text of each body, those of
+/// walked columns and of rows to that of their record.
 #[derive(Debug, Default)]
 pub struct Extraction {
     slots: Vec<Slot>,
@@ -67,7 +68,8 @@ impl Extraction {
         &self.records[index]
     }
 
-    /// The record's columns; of those that are not walked nothing is told.
+    /// The record's columns; of those that are not walked nothing is told. What stands above the records is told by
+    /// its place in the body.
     pub fn columns(&self, record: &RecordSpan, plan: &SidePlan) -> &[Slot] {
         &self.slots[record.slots as usize..][..plan.columns.len()]
     }
@@ -183,6 +185,7 @@ pub fn extract(plan: &SidePlan, text: &str, out: &mut Extraction) -> Result<Body
         found: plan.may_lack,
         above: Vec::new(),
         roots,
+        base: 0,
         fault: None,
     };
     walk.node(plan.root, Level::Root)?;
@@ -219,6 +222,8 @@ struct Walk<'w> {
     above: Vec<(usize, usize, Slot)>,
     /// Where this body's roots begin.
     roots: usize,
+    /// Where the record begins that is walked.
+    base: u32,
     fault: Option<Fault>,
 }
 
@@ -267,6 +272,7 @@ impl Walk<'_> {
         });
     }
 
+    #[inline]
     fn capture(&mut self, column: usize, level: Level, slot: Slot) {
         let (slots, width) = match level {
             Level::Root => {
@@ -276,8 +282,8 @@ impl Walk<'_> {
             Level::Record => (&mut self.out.slots, self.plan.columns.len()),
             Level::Row => (&mut self.out.row_slots, self.plan.row_columns.len()),
         };
-        let base = slots.len() - width;
-        slots[base + column] = slot;
+        let first = slots.len() - width;
+        slots[first + column] = Slot { start: slot.start - self.base, ..slot };
     }
 
     fn children(&mut self, node: usize, level: Level, kind: Kind) -> Result<(), NotJson> {
@@ -305,8 +311,10 @@ impl Walk<'_> {
         loop {
             let expected = self.follower(at, last);
             let mut spelled = "";
-            let found = match at.spelled.get(expected) {
-                Some(Some(name)) if expected < BITS && self.scanner.expect_member(name, &mut first) => {
+            let found = match at.members.get(expected) {
+                Some(Member { name: Some(name), .. })
+                    if expected < BITS && self.scanner.expect_member(name, &mut first) =>
+                {
                     Ok(expected)
                 }
                 _ => match self.scanner.member(&mut first)? {
@@ -331,8 +339,8 @@ impl Walk<'_> {
                         continue;
                     }
                     seen |= bit;
-                    let node = at.children[child].1;
-                    match plan.nodes[node].leaf {
+                    let Member { node, leaf, .. } = at.members[child];
+                    match leaf {
                         // Most members: a value, and nothing to walk in it.
                         Some(column) => {
                             let slot = self.scanner.value()?;
@@ -504,6 +512,7 @@ impl Walk<'_> {
         }
         let plan = self.plan;
         let start = self.scanner.position();
+        self.base = start as u32;
         let slots = self.out.slots.len();
         self.out.slots.resize(slots + plan.columns.len(), Slot::default());
         let (rows, unknown) = (self.out.row_slots.len() as u32, self.out.unknown.len() as u32);
@@ -524,7 +533,7 @@ impl Walk<'_> {
         let span = &mut self.out.records[index];
         span.event = time
             .filter(|slot| slot.kind == Kind::String)
-            .and_then(|slot| Timestamp::parse_rfc3339(&slot.scalar(self.text)));
+            .and_then(|slot| Timestamp::parse_rfc3339(&slot.scalar(&self.text[start..])));
         span.raw.len = (self.scanner.position() - start) as u32;
         span.unknown.1 = self.out.unknown.len() as u32;
         Ok(())
@@ -591,8 +600,10 @@ mod tests {
         let side = &plan.features[0].ws;
         let records = reading.body.records.clone().map(|index| {
             let record = out.record(index);
-            let columns =
-                out.columns(record, side).iter().map(|slot| (slot.kind, slot.raw(text).to_string()));
+            let columns = out
+                .columns(record, side)
+                .iter()
+                .map(|slot| (slot.kind, slot.raw(record.raw.raw(text)).to_string()));
             (record.raw, columns.collect::<Vec<_>>(), out.unknown(record).to_vec())
         });
         format!("{:?} {:?} {:?}", reading.routed, records.collect::<Vec<_>>(), reading.body.fault)

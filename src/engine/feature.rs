@@ -3,7 +3,7 @@
 use super::align_time::Poll;
 use super::cadence::Pace;
 use super::compare::{self, Rules, key_text};
-use super::content::Content;
+use super::content::{Content, Spare};
 use super::context::{Context, Counts, Deadline, Deadlines, remark};
 use super::endpoint::Endpoint;
 use super::extract::{Body, Extraction};
@@ -90,6 +90,7 @@ pub struct Surroundings<'s> {
     pub link: &'s Link,
     pub ledger: &'s mut Ledger,
     pub deadlines: &'s mut Deadlines,
+    pub spare: &'s mut Spare,
 }
 
 /// An answer of an endpoint, read along the plan.
@@ -131,6 +132,7 @@ fn context<'c>(
         link: around.link,
         ledger: around.ledger,
         deadlines: around.deadlines,
+        spare: around.spare,
         counts,
     }
 }
@@ -342,7 +344,8 @@ impl FeatureState {
         self.counts.timeline.at(received).rest += records.len() as u64;
         for index in records {
             self.traffic.rest_records += 1;
-            self.scratch.fill(plan, extraction, index, text, &self.endpoints[endpoint].params);
+            let source = (text, self.endpoints[endpoint].params.as_slice());
+            self.scratch.fill(plan, extraction, index, source, around.spare);
             if !self.scratch.in_scope(plan) {
                 self.traffic.out_of_scope += 1;
                 continue;
@@ -405,7 +408,7 @@ impl FeatureState {
         self.counts.timeline.at(at).ws += records.len() as u64;
         for index in records {
             self.traffic.ws_records += 1;
-            self.scratch.fill(plan, extraction, index, text, &[]);
+            self.scratch.fill(plan, extraction, index, (text, &[]), around.spare);
             if !self.scratch.in_scope(plan) {
                 self.traffic.out_of_scope += 1;
                 continue;

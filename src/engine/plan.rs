@@ -117,14 +117,22 @@ pub struct Node {
     /// Records within may take values from here.
     pub around: bool,
     pub role: Role,
-    /// What is taken from it, where there is nothing to walk in it.
-    pub leaf: Option<usize>,
     /// The path from the record (or row) to here, for naming members nobody declared.
     pub path: String,
-    /// The children's names as most texts write them.
-    pub spelled: Vec<Option<MemberName>>,
+    /// The children again, for the walk.
+    pub members: Vec<Member>,
     /// Where a reader keeps which child followed which: one place for the first, and one after each child.
     pub followers: usize,
+}
+
+/// A child: all that a walk needs of it, close together.
+#[derive(Debug)]
+pub struct Member {
+    /// As most texts write it.
+    pub name: Option<MemberName>,
+    pub node: usize,
+    /// What is taken from it, where there is nothing to walk in it.
+    pub leaf: Option<usize>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -154,7 +162,7 @@ impl Plan {
             contract.features.iter().map(|f| FeaturePlan::compile(f, type_at)).collect();
         let mut followers = 0;
         for side in features.iter_mut().flat_map(|f| [&mut f.rest, &mut f.ws]) {
-            side.place_followers(&mut followers);
+            side.place_members(&mut followers);
         }
         let names = contract.features.iter().map(|f| f.name.clone()).collect();
         let Signs { mut says, has, groups } = signs;
@@ -239,11 +247,20 @@ impl Signs {
 }
 
 impl SidePlan {
-    fn place_followers(&mut self, next: &mut usize) {
+    fn place_members(&mut self, next: &mut usize) {
+        let leaf = |node: &Node| {
+            let walked = node.role != Role::Plain || node.each.is_some() || node.above.is_some();
+            node.capture.filter(|_| node.children.is_empty() && !walked)
+        };
+        let leaves: Vec<Option<usize>> = self.nodes.iter().map(leaf).collect();
         for node in &mut self.nodes {
             node.followers = *next;
             *next += node.children.len() + 1;
-            node.spelled = node.children.iter().map(|(name, _)| MemberName::new(name)).collect();
+            let member = |(name, node): &(Box<str>, usize)| {
+                let name = MemberName::new(name);
+                Member { name, node: *node, leaf: leaves[*node] }
+            };
+            node.members = node.children.iter().map(member).collect();
         }
     }
 }
@@ -292,7 +309,7 @@ impl FeaturePlan {
             all.map(|(column, reshape)| (column, reshape.clone())).collect()
         };
         let row_fields = rows.map(|r| r.fields.as_slice()).unwrap_or_default();
-        let [mut rest, mut ws] = [rest.finish(), ws.finish()];
+        let [mut rest, mut ws] = [rest.plan, ws.plan];
         rest.reshaped = reshaped(&feature.fields, |field| &field.reshape_rest);
         rest.row_reshaped = reshaped(row_fields, |field| &field.reshape_rest);
         rest.only.clone_from(&feature.rest.only);
@@ -366,16 +383,6 @@ impl Builder {
             }
         }
         builder
-    }
-
-    fn finish(mut self) -> SidePlan {
-        for node in &mut self.plan.nodes {
-            let walked = node.role != Role::Plain || node.each.is_some() || node.above.is_some();
-            if node.children.is_empty() && !walked {
-                node.leaf = node.capture;
-            }
-        }
-        self.plan
     }
 
     fn column(&mut self, entry: usize, column: Column, source: &Source) -> ColumnSource {

@@ -244,7 +244,7 @@ impl Stream {
             Some((last, kept)) => {
                 *last = at;
                 if !kept.same_text(content) {
-                    kept.clone_from(content);
+                    cx.spare.give(std::mem::replace(kept, content.clone()));
                 }
             }
             None => self.last_ws = Some((at, content.clone())),

@@ -77,7 +77,6 @@ pub struct Trace {
     /// A later bucket was shown: on REST, on the WebSocket.
     later: [bool; 2],
     extraction: Extraction,
-    content: Content,
     columns: Option<Columns>,
 }
 
@@ -108,7 +107,6 @@ impl Trace {
             left_out: 0,
             later: [false; 2],
             extraction: Extraction::default(),
-            content: Content::default(),
             columns,
         }
     }
@@ -232,9 +230,9 @@ impl Trace {
         self.extraction.clear();
         let Ok(body) = extract(plan, text, &mut self.extraction) else { return found };
         for record in body.records {
-            self.content.fill(plan, &self.extraction, record, text, params);
-            let event = columns.event_time(feature, &self.content, at);
-            if columns.label(&self.content) != *self.focus.stream {
+            let content = Content::of(plan, &self.extraction, record, text, params);
+            let event = columns.event_time(feature, &content, at);
+            if columns.label(&content) != *self.focus.stream {
                 continue;
             }
             // Of bars only the bucket itself matters, and the first later one, which makes it final.
@@ -243,7 +241,7 @@ impl Trace {
             {
                 continue;
             }
-            found.push((event, self.content.record().to_string()));
+            found.push((event, content.record().to_string()));
         }
         found
     }

@@ -112,15 +112,13 @@ impl Span {
     }
 }
 
-/// Days from 1970-01-01 to the civil date (proleptic Gregorian); Hinnant's algorithm.
+/// Days from 1970-01-01 to the civil date (proleptic Gregorian), of a month from 1 to 12.
 pub fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
-    let y = if month <= 2 { year - 1 } else { year };
-    let era = y.div_euclid(400);
-    let yoe = y - era * 400;
-    let mp = i64::from((month + 9) % 12);
-    let doy = (153 * mp + 2) / 5 + i64::from(day) - 1;
-    let doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
-    era * 146_097 + doe - 719_468
+    /// Days before each month, by its number, in a year that begins in March: a leap day is its last.
+    const BEFORE: [u16; 16] = [0, 306, 337, 0, 31, 61, 92, 122, 153, 184, 214, 245, 275, 0, 0, 0];
+    let y = year - i64::from(month <= 2);
+    let leap_days = y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400);
+    365 * y + leap_days + i64::from(BEFORE[month as usize & 15]) + i64::from(day) - 719_469
 }
 
 /// The civil date of a day number (days from 1970-01-01): `(year, month, day)`.
@@ -181,8 +179,7 @@ fn canonical_fraction(bytes: &[u8]) -> Option<(u32, usize)> {
     if bytes.first() != Some(&b'.') {
         return Some((0, 0));
     }
-    let mut value = 0_u32;
-    let mut digits = 0;
+    let (mut value, mut digits) = bytes[1..].first_chunk().map_or((0, 0), leading_digits);
     while let Some(digit) = bytes.get(digits + 1).map(|byte| byte.wrapping_sub(b'0')).filter(|d| *d < 10) {
         if digits == 9 {
             return None;
@@ -191,6 +188,21 @@ fn canonical_fraction(bytes: &[u8]) -> Option<(u32, usize)> {
         digits += 1;
     }
     (digits > 0).then(|| (value * SCALE[digits], digits))
+}
+
+/// The number that the first of eight bytes make, up to one that is no digit, and how many they are.
+fn leading_digits(text: &[u8; 8]) -> (u32, usize) {
+    const ONES: u64 = u64::MAX / 0xff;
+    let values = u64::from_le_bytes(*text) ^ (ONES * 0x30);
+    // The high bit of each byte that is no digit, and perhaps of those behind it: 10 and more carry into it.
+    let others = (values | values.wrapping_add(ONES * 0x76)) & (ONES * 0x80);
+    let digits = (others.trailing_zeros() / 8) as usize;
+    // Zeros before them, so that the last digit stands last; then pairs, fours, all at once.
+    let Some(ones) = values.checked_shl(64 - 8 * digits as u32) else { return (0, 0) };
+    let twos = ones * 10 + (ones >> 8);
+    let fours = (twos & 0x00ff_00ff_00ff_00ff) * 100 + ((twos >> 16) & 0x00ff_00ff_00ff_00ff);
+    let all = (fours & 0x0000_ffff_0000_ffff) * 10_000 + ((fours >> 32) & 0xffff);
+    (all as u32, digits)
 }
 
 /// Reads a civil date-time: nanoseconds as if UTC, and the offset in seconds where one is given.
@@ -477,6 +489,47 @@ mod tests {
             "x",
         ] {
             assert_eq!(Timestamp::parse_rfc3339(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn days_count_as_a_calendar_does() {
+        let first = days_from_civil(-800, 1, 1);
+        let mut previous = civil_from_days(first - 1);
+        for day in first..days_from_civil(2_800, 1, 1) {
+            let (year, month, day_of_month) = civil_from_days(day);
+            assert_eq!(days_from_civil(year, month, day_of_month), day);
+            let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let length = match previous.1 {
+                2 => 28 + u32::from(leap),
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            let follows = match previous {
+                (y, 12, 31) => (y + 1, 1, 1),
+                (y, m, d) if d == length => (y, m + 1, 1),
+                (y, m, d) => (y, m, d + 1),
+            };
+            assert_eq!((year, month, day_of_month), follows);
+            previous = follows;
+        }
+        assert_eq!(days_from_civil(1970, 1, 1), 0);
+    }
+
+    #[test]
+    fn fractions_of_any_length() {
+        for digits in 1..=10 {
+            let text = &"1203405067"[..digits];
+            for behind in ["Z", "Z\"", "Z\",\"conn\":0"] {
+                let read = parse_canonical(format!("2025-12-19T14:30:00.{text}{behind}").as_bytes());
+                let nanos = format!("{text:0<9}")[..9].parse::<i64>().unwrap();
+                let whole = Timestamp::parse_rfc3339("2025-12-19T14:30:00Z").unwrap();
+                let expected = (digits < 10).then_some((Timestamp(whole.0 + nanos), 21 + digits));
+                assert_eq!(read, expected, "{text}{behind}");
+            }
+        }
+        for bad in [".Z", ".1", ".12:", ".1\u{7f}Z", ".1\u{e9}Z2345678"] {
+            assert_eq!(parse_canonical(format!("2025-12-19T14:30:00{bad}").as_bytes()), None, "{bad}");
         }
     }
 
