@@ -26,10 +26,31 @@ struct Case {
     fault: Option<&'static str>,
     /// What is unusual about the world.
     world: fn(&mut WorldOptions),
+    /// When it begins.
+    from: &'static str,
+    /// Captures of as many minutes each, an hour apart.
+    captures: i64,
+    /// What becomes of a line before it is stored.
+    line: fn(&str) -> String,
     /// Bytes cut off the end, as a kill leaves it.
     cut: usize,
     verdict: Verdict,
 }
+
+/// Of what is nothing unusual.
+const PLAIN: Case = Case {
+    name: "",
+    why: "",
+    contract: include_str!("../fixtures/positions.toml"),
+    minutes: 3,
+    fault: None,
+    world: |_| {},
+    from: "2025-12-19T14:30:00Z",
+    captures: 1,
+    line: str::to_string,
+    cut: 0,
+    verdict: Verdict::Pass,
+};
 
 /// Of these the page is stored too; of all of them it would be the same style sheet many times over.
 const PAGES: [&str; 3] = ["clean", "pnl-differs", "drop"];
@@ -39,25 +60,13 @@ fn is_stored(case: &Case, name: &str) -> bool {
 }
 
 const CASES: &[Case] = &[
-    Case {
-        name: "clean",
-        why: "Positions on both sides say the same: every check passes.",
-        contract: include_str!("../fixtures/positions.toml"),
-        minutes: 3,
-        fault: None,
-        world: |_| {},
-        cut: 0,
-        verdict: Verdict::Pass,
-    },
+    Case { name: "clean", why: "Positions on both sides say the same: every check passes.", ..PLAIN },
     Case {
         name: "pnl-differs",
         why: "One row's pnl differs now and then: one finding each, though the declared sum fails too.",
-        contract: include_str!("../fixtures/positions.toml"),
-        minutes: 3,
         fault: Some("value_mismatch:feature=positions,field=pnl,every=5"),
-        world: |_| {},
-        cut: 0,
         verdict: Verdict::Fail,
+        ..PLAIN
     },
     Case {
         name: "bar-missing",
@@ -65,19 +74,15 @@ const CASES: &[Case] = &[
         contract: include_str!("../fixtures/bars.toml"),
         minutes: 8,
         fault: Some("gap:feature=intraday_bar,every=4"),
-        world: |_| {},
-        cut: 0,
         verdict: Verdict::Fail,
+        ..PLAIN
     },
     Case {
         name: "killed",
         why: "The run was killed in the middle of a line: interrupted, and no-drops cannot pass.",
-        contract: include_str!("../fixtures/positions.toml"),
-        minutes: 3,
-        fault: None,
-        world: |_| {},
         cut: 150,
         verdict: Verdict::Inconclusive,
+        ..PLAIN
     },
     Case {
         name: "torn-read",
@@ -86,8 +91,8 @@ const CASES: &[Case] = &[
         minutes: 15,
         fault: Some("torn_read"),
         world: |world| world.markets = 5,
-        cut: 0,
         verdict: Verdict::Fail,
+        ..PLAIN
     },
     Case {
         name: "late-revision",
@@ -95,61 +100,87 @@ const CASES: &[Case] = &[
         contract: include_str!("../fixtures/bars.toml"),
         minutes: 8,
         fault: Some("revision:feature=intraday_bar,every=3"),
-        world: |_| {},
-        cut: 0,
         verdict: Verdict::Inconclusive,
+        ..PLAIN
     },
     Case {
         name: "frozen",
         why: "The stream repeats one version while REST goes on: frozen once, and each version missing.",
-        contract: include_str!("../fixtures/positions.toml"),
         minutes: 4,
         fault: Some("frozen:feature=positions,at=60s,for=50s"),
-        world: |_| {},
-        cut: 0,
         verdict: Verdict::Fail,
+        ..PLAIN
     },
     Case {
         name: "drop",
         why: "The connection is lost and comes back: one drop, and what was missed during it says so.",
-        contract: include_str!("../fixtures/positions.toml"),
         minutes: 4,
         fault: Some("connection_drop:at=60s,for=15s"),
-        world: |_| {},
-        cut: 0,
         verdict: Verdict::Fail,
+        ..PLAIN
     },
     Case {
         name: "waived",
         why: "What a waiver covers fails nothing and is counted; another waiver is past its day and without a hit.",
         contract: include_str!("../fixtures/positions-waived.toml"),
-        minutes: 3,
         fault: Some("value_mismatch:feature=positions,field=pnl,every=5"),
-        world: |_| {},
-        cut: 0,
-        verdict: Verdict::Pass,
+        ..PLAIN
     },
     Case {
         name: "on-change",
         why: "A feature that sends on change has no ticks: no interval is judged, and no gap told.",
         contract: include_str!("../fixtures/markets-on-change.toml"),
         minutes: 4,
-        fault: None,
-        world: |_| {},
-        cut: 0,
-        verdict: Verdict::Pass,
+        ..PLAIN
     },
     Case {
         name: "decimal-strings",
         why: "REST writes decimals as strings: the same values, remarked on once a field.",
-        contract: include_str!("../fixtures/positions.toml"),
-        minutes: 3,
-        fault: None,
         world: |world| world.rest_decimal_strings = true,
-        cut: 0,
-        verdict: Verdict::Pass,
+        ..PLAIN
+    },
+    Case {
+        name: "two-captures",
+        why: "Two runs of a feature, an hour apart, judged as one: the hour between them is no gap and no drop.",
+        captures: 2,
+        ..PLAIN
+    },
+    Case {
+        name: "summer-time",
+        why: "The first session after New York's clocks went forward: it opens at 13:30 UTC, an hour sooner than the \
+              session before, and a message lost in its first minutes is lost in market hours.",
+        contract: include_str!("../fixtures/positions-new-york.toml"),
+        fault: Some("gap:feature=positions,at=100s,for=15s"),
+        from: "2026-03-09T13:29:00Z",
+        verdict: Verdict::Fail,
+        ..PLAIN
+    },
+    Case {
+        name: "sparse",
+        why: "A symbol that trades so thinly that minutes pass without a bar, on either feed: told as sparse, and no gap.",
+        contract: include_str!("../fixtures/bars.toml"),
+        minutes: 10,
+        world: |world| (world.symbols, world.sparse) = (2, 1),
+        ..PLAIN
+    },
+    Case {
+        name: "redacted",
+        why: "Account numbers were replaced by a keyed hash before anything was stored: equal values stay equal.",
+        contract: include_str!("../fixtures/balances-redacted.toml"),
+        line: |line| line.replace("\"DU6262883\"", "\"redacted:8d3f0c55a1b2e794\""),
+        ..PLAIN
     },
 ];
+
+/// `capture.jsonl`, `capture-2.jsonl`, …
+fn file_of(capture: usize) -> String {
+    if capture == 0 { "capture.jsonl".into() } else { format!("capture-{}.jsonl", capture + 1) }
+}
+
+fn captures(case: &Case) -> Vec<Vec<u8>> {
+    let read = |n| std::fs::read(folder("fixtures", case).join(file_of(n))).unwrap();
+    (0..case.captures as usize).map(read).collect()
+}
 
 fn folder(kind: &str, case: &Case) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(kind).join(case.name)
@@ -158,12 +189,14 @@ fn folder(kind: &str, case: &Case) -> PathBuf {
 /// Names, and what stands in them.
 type Files = Vec<(&'static str, Vec<u8>)>;
 
-/// What a replay of a capture writes, and what it told.
-fn replay(capture: &[u8]) -> (Files, Outcome, Vec<Finding>) {
-    let mut reader = Reader::new(capture, ReaderOptions::default());
-    let (at, start) = reader.read_start().unwrap().unwrap();
-    let mut contract = parse("fixture", &start.contract, &|_| None, false).unwrap();
-    contract.sha256.clone_from(&start.contract_sha256);
+/// What a replay of a case's captures writes, and what it told.
+fn replay(captures: &[Vec<u8>]) -> (Files, Outcome, Vec<Finding>) {
+    let mut readers: Vec<_> =
+        captures.iter().map(|bytes| Reader::new(bytes.as_slice(), ReaderOptions::default())).collect();
+    let starts: Vec<_> = readers.iter_mut().map(|reader| reader.read_start().unwrap().unwrap()).collect();
+    let first = &starts[0].1;
+    let mut contract = parse("fixture", &first.contract, &|_| None, false).unwrap();
+    contract.sha256.clone_from(&first.contract_sha256);
     let csv = Arc::new(Mutex::new(FindingsCsv::new(Vec::new()).unwrap()));
     let sink = Arc::clone(&csv);
     let told: Arc<Mutex<Vec<Finding>>> = Arc::default();
@@ -173,18 +206,20 @@ fn replay(capture: &[u8]) -> (Files, Outcome, Vec<Finding>) {
         kept.lock().unwrap().push(f.clone());
     };
     let mut engine = Engine::new(Arc::new(contract), Box::new(take));
-    let event = cutover::model::Event::Start(Box::new(start));
-    engine.observe(&cutover::model::Observation { at, event }).unwrap();
-    while let Some(line) = reader.next() {
-        let line = line.unwrap();
-        if engine.observe(&line.observation).is_err() {
-            engine.observe(&decode_slow(line.text).unwrap()).unwrap();
+    for (reader, (at, start)) in readers.iter_mut().zip(starts) {
+        let event = cutover::model::Event::Start(Box::new(start));
+        engine.observe(&cutover::model::Observation { at, event }).unwrap();
+        while let Some(line) = reader.next() {
+            let line = line.unwrap();
+            if engine.observe(&line.observation).is_err() {
+                engine.observe(&decode_slow(line.text).unwrap()).unwrap();
+            }
         }
     }
     engine.finish();
     let provenance = Provenance {
         tool: "cutover (fixture)".into(),
-        capture_sha256: vec![reader.sha256()],
+        capture_sha256: readers.iter_mut().map(|reader| reader.sha256()).collect(),
         ..Provenance::default()
     };
     let outcome = conclude(&engine, provenance);
@@ -203,8 +238,7 @@ fn replay(capture: &[u8]) -> (Files, Outcome, Vec<Finding>) {
 #[test]
 fn every_case_gives_its_stored_reports() {
     for case in CASES {
-        let capture = std::fs::read(folder("fixtures", case).join("capture.jsonl")).unwrap();
-        let (files, outcome, _) = replay(&capture);
+        let (files, outcome, _) = replay(&captures(case));
         assert_eq!(outcome.verdict, case.verdict, "{}", case.name);
         for (name, bytes) in files.into_iter().filter(|(name, _)| is_stored(case, name)) {
             let stored = std::fs::read_to_string(folder("reports", case).join(name)).unwrap();
@@ -221,16 +255,16 @@ fn every_case_gives_its_stored_reports() {
 #[test]
 fn every_case_tells_its_truth() {
     for case in CASES {
-        let capture = std::fs::read(folder("fixtures", case).join("capture.jsonl")).unwrap();
+        let captures = captures(case);
         let ledger = std::fs::read_to_string(folder("fixtures", case).join("truth.jsonl")).unwrap();
         let truth = parse_ledger(&ledger).unwrap();
-        let (_, outcome, findings) = replay(&capture);
+        let (_, outcome, findings) = replay(&captures);
         let told: Vec<Told> = findings.into_iter().map(|f| Told { told_at: f.at, finding: f }).collect();
         let covered = Covered {
             first: outcome.first.unwrap(),
             last: outcome.last.unwrap(),
             streams: outcome.features.iter().map(|f| f.measures.streams).collect(),
-            sights: sights(&capture),
+            sights: sights(&captures),
         };
         let contract = parse("fixture", case.contract, &|_| None, false).unwrap();
         let score = score(&contract, &truth, &told, &covered);
@@ -239,20 +273,22 @@ fn every_case_tells_its_truth() {
     }
 }
 
-fn sights(capture: &[u8]) -> Sights {
+fn sights(captures: &[Vec<u8>]) -> Sights {
     let mut sights = Sights::default();
-    let mut reader = Reader::new(capture, ReaderOptions::default());
-    reader.read_start().unwrap();
-    while let Some(line) = reader.next() {
-        sights.note(&line.unwrap().observation);
+    for capture in captures {
+        let mut reader = Reader::new(capture.as_slice(), ReaderOptions::default());
+        reader.read_start().unwrap();
+        while let Some(line) = reader.next() {
+            sights.note(&line.unwrap().observation);
+        }
     }
     sights
 }
 
-/// A small session of one account, one symbol and one market.
-fn session(case: &Case) -> (Vec<u8>, String) {
+/// A small session of one account, one symbol and one market: the n-th capture and its ledger.
+fn session(case: &Case, number: i64) -> (Vec<u8>, String) {
     let contract = parse("fixture", case.contract, &|_| None, false).unwrap();
-    let from = Timestamp::parse_rfc3339("2025-12-19T14:30:00Z").unwrap();
+    let from = Timestamp::parse_rfc3339(case.from).unwrap() + Span::from_secs(3_600 * number);
     let mut options = SimulationOptions::new(from, Span::from_secs(case.minutes * 60));
     (options.world.accounts, options.world.positions) = (1, 2);
     (options.world.symbols, options.world.markets) = (1, 1);
@@ -276,7 +312,7 @@ fn session(case: &Case) -> (Vec<u8>, String) {
     let append = |observation: &cutover::model::Observation<'_>| {
         line.clear();
         encode(observation, &mut line);
-        writer.append(observation.at, &line).unwrap();
+        writer.append(observation.at, &(case.line)(&line)).unwrap();
     };
     Simulation::new(options).unwrap().run(append, |entry| truth.push_str(&(entry.to_json() + "\n")));
     let mut bytes = writer.finish().unwrap();
@@ -288,15 +324,19 @@ fn session(case: &Case) -> (Vec<u8>, String) {
 #[ignore = "writes fixtures/ and reports/"]
 fn renew() {
     for case in CASES {
-        let (capture, truth) = session(case);
         let (fixture, report) = (folder("fixtures", case), folder("reports", case));
         std::fs::create_dir_all(&fixture).unwrap();
         std::fs::create_dir_all(&report).unwrap();
-        std::fs::write(fixture.join("capture.jsonl"), &capture).unwrap();
-        std::fs::write(fixture.join("truth.jsonl"), truth).unwrap();
+        let mut ledger = String::new();
+        for number in 0..case.captures {
+            let (capture, truth) = session(case, number);
+            std::fs::write(fixture.join(file_of(number as usize)), capture).unwrap();
+            ledger.push_str(&truth);
+        }
+        std::fs::write(fixture.join("truth.jsonl"), ledger).unwrap();
         std::fs::write(fixture.join("contract.toml"), case.contract).unwrap();
         std::fs::write(fixture.join("WHY.md"), format!("{}\n", case.why)).unwrap();
-        for (name, bytes) in replay(&capture).0.into_iter().filter(|(name, _)| is_stored(case, name)) {
+        for (name, bytes) in replay(&captures(case)).0.into_iter().filter(|(name, _)| is_stored(case, name)) {
             std::fs::write(report.join(name), bytes).unwrap();
         }
     }
