@@ -2,7 +2,7 @@
 
 use crate::model::{Span, Timestamp};
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Clone)]
 pub struct Endpoint {
@@ -13,6 +13,8 @@ pub struct Endpoint {
     pub first_sent: Option<Timestamp>,
     /// The last answered poll: sent, received.
     pub last: Option<(Timestamp, Timestamp)>,
+    /// Streams that it showed last, or did once.
+    pub streams: BTreeSet<u32>,
     /// Answered polls' starts further apart than the step: from, to.
     holes: Vec<(Timestamp, Timestamp)>,
 }
@@ -21,7 +23,14 @@ impl Endpoint {
     pub fn new(params: &str) -> Endpoint {
         let members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(params).unwrap_or_default();
         let params = members.into_iter().map(|(name, value)| (name, value.get().to_string())).collect();
-        Endpoint { params, last_body: None, first_sent: None, last: None, holes: Vec::new() }
+        Endpoint {
+            params,
+            last_body: None,
+            first_sent: None,
+            last: None,
+            streams: BTreeSet::new(),
+            holes: Vec::new(),
+        }
     }
 
     /// Whether the two say the same parameters, in whatever order.
@@ -50,7 +59,8 @@ impl Endpoint {
 
     /// A run ended: the next one's polls are no continuation.
     pub fn end(&mut self) {
-        *self = Endpoint { params: std::mem::take(&mut self.params), ..Endpoint::new("{}") };
+        let (params, streams) = (std::mem::take(&mut self.params), std::mem::take(&mut self.streams));
+        *self = Endpoint { params, streams, ..Endpoint::new("{}") };
     }
 }
 

@@ -1,5 +1,7 @@
 //! One feature's streams and endpoints: finds the stream of a record, and hands it on.
 
+mod absence;
+
 use super::align_time::Poll;
 use super::cadence::Pace;
 use super::compare::{self, Rules, key_text};
@@ -7,20 +9,18 @@ use super::content::{Content, Spare};
 use super::context::{Context, Counts, Deadline, Deadlines, remark};
 use super::endpoint::Endpoint;
 use super::extract::{Body, Extraction};
-use super::frame;
 use super::intern::Interner;
 use super::ledger::{Draft, Ledger};
 use super::link::{Link, Opened};
 use super::market_status::{MarketWatch, Shown};
-use super::plan::{ColumnSource, SidePlan};
-use super::reshape::reshaped;
+use super::plan::SidePlan;
 use super::sessions::Sessions;
 use super::stream::{Stream, WsRecord};
 use crate::contract::{Contract, Feature, Mode, Source};
 use crate::model::json::Kind;
 use crate::model::value::parse_instant;
 use crate::model::{Class, Severity, Span, Timestamp};
-use std::collections::BTreeSet;
+use absence::Scopes;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -48,6 +48,7 @@ pub struct FeatureState {
     /// The texts in which parameters were met, and whose they are.
     endpoint_params: Vec<(Box<str>, usize)>,
     keys: Interner,
+    scopes: Scopes,
     pub counts: Counts,
     pub traffic: Traffic,
     pub last_message: Option<Timestamp>,
@@ -169,27 +170,6 @@ impl Spec {
         feed_began.is_some_and(|began| at > began + self.feature.interval + self.settle)
     }
 
-    /// A part of the key that stands beside the records, at the body's root.
-    fn outside(
-        &self,
-        column: usize,
-        text: &str,
-        body: &Body,
-        (extraction, plan): (&Extraction, &SidePlan),
-    ) -> Option<String> {
-        let ColumnSource::Root(root) = plan.columns[column] else { return None };
-        let slot = extraction.root_of(body, root);
-        let is_key = matches!(slot.kind, Kind::String | Kind::Number | Kind::Bool);
-        let reshape = &self.feature.fields[column].reshape_ws;
-        let raw = || reshaped(reshape, slot.kind, slot.raw(text)).unwrap_or_else(|| slot.raw(text).into());
-        is_key.then(|| key_text(&self.rules.columns[column], &raw()))
-    }
-
-    /// The part of a record's key for which a message's list is whole.
-    fn scope(&self, content: &Content) -> String {
-        self.label_of(&self.scope, content)
-    }
-
     /// `country=USA,symbol=SPY`
     fn label(&self, content: &Content) -> String {
         self.label_of(&self.key, content)
@@ -222,6 +202,7 @@ impl FeatureState {
             endpoints: Vec::new(),
             endpoint_params: Vec::new(),
             keys: Interner::default(),
+            scopes: Scopes::default(),
             traffic: Traffic::default(),
             last_message: None,
             first_answer: None,
@@ -265,15 +246,13 @@ impl FeatureState {
         if let Some(number) = self.keys.find(&self.key_bytes) {
             return Ok(number as usize);
         }
-        // Another text of a known key, or a new one: canonical keys stand beside raw ones, told apart
-        // by a byte that no JSON text begins with.
+        // Another text of a known key, or a new one.
         let label = self.spec.label(&self.scratch);
-        let mut canonical = vec![1];
-        canonical.extend_from_slice(label.as_bytes());
+        let canonical = canonical(&label);
         let number = self.keys.find(&canonical).unwrap_or_else(|| {
             let number = self.streams.len() as u32;
-            let scope = self.spec.scope(&self.scratch);
-            self.streams.push(Stream::new(label.into(), scope.into(), &self.spec.feature));
+            let scope = self.scopes.enter(&self.spec.label_of(&self.spec.scope, &self.scratch), number);
+            self.streams.push(Stream::new(label.into(), scope, &self.spec.feature));
             self.keys.insert(&canonical, number);
             number
         });
@@ -368,7 +347,9 @@ impl FeatureState {
             let absent_before = before
                 .filter(|(_, r)| stream.rest_last.is_none_or(|(_, shown)| shown != *r && shown != received));
             let poll = Poll { sent, received, absent_before: absent_before.map(|(s, _)| s) };
-            stream.endpoint = Some(endpoint);
+            if stream.endpoint.replace(endpoint) != Some(endpoint) {
+                self.endpoints[endpoint].streams.insert(number as u32);
+            }
             self.counts.proof.rest_showed(&self.spec.rules, number as u32, &self.scratch);
             let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
             stream.on_rest(&mut cx, event, &self.scratch, poll);
@@ -383,13 +364,14 @@ impl FeatureState {
             self.streams[number as usize].listed(&mut cx, sent, received, true);
         }
         if is_whole {
-            let mine = |stream: &Stream| {
-                stream.endpoint == Some(endpoint)
-                    && stream.rest_last.is_some_and(|last| last != (sent, received))
-            };
-            for (number, stream) in self.streams.iter_mut().enumerate().filter(|(_, stream)| mine(stream)) {
-                let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
-                stream.listed(&mut cx, sent, received, false);
+            // Those that this endpoint showed last, and no longer does.
+            for &number in &self.endpoints[endpoint].streams {
+                let stream = &mut self.streams[number as usize];
+                let is_gone = stream.rest_last.is_some_and(|last| last != (sent, received));
+                if stream.endpoint == Some(endpoint) && is_gone {
+                    let mut cx = context(&self.spec, &mut self.counts, number, around);
+                    stream.listed(&mut cx, sent, received, false);
+                }
             }
         }
         let step = self.spec.feature.interval + self.spec.settle;
@@ -397,8 +379,8 @@ impl FeatureState {
     }
 
     pub fn on_message(&mut self, frame: Frame<'_>, around: &mut Surroundings<'_>) {
-        let Frame { at, opened, text, body, extraction, plan } = frame;
-        let records = body.records.clone();
+        let Frame { at, opened, text, extraction, plan, .. } = frame;
+        let records = frame.body.records.clone();
         // A list with a record whose key cannot be read may be whole, or not.
         let mut is_whole = true;
         self.touched.clear();
@@ -444,69 +426,7 @@ impl FeatureState {
             let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
             self.streams[number].on_ws(&mut cx, record);
         }
-        if is_whole && self.spec.feature.ws.mode == Mode::Snapshot {
-            self.left_out(at, text, &body, (extraction, plan), around);
-        }
-        self.removed(at, text, &body, (extraction, plan), around);
-    }
-
-    /// A list was whole: what it could have held and did not is gone.
-    fn left_out(
-        &mut self,
-        at: Timestamp,
-        text: &str,
-        body: &Body,
-        read: (&Extraction, &SidePlan),
-        around: &mut Surroundings<'_>,
-    ) {
-        let (extraction, plan) = read;
-        let touched = std::mem::take(&mut self.touched);
-        let mut scopes: BTreeSet<Box<str>> =
-            touched.iter().map(|&number| self.streams[number as usize].scope.clone()).collect();
-        let rule = |column: usize| &self.spec.rules.columns[column];
-        let outside = self.spec.scope.iter().map(|&column| {
-            let text = self.spec.outside(column, text, body, (extraction, plan))?;
-            Some((rule(column).name.as_str(), text))
-        });
-        if let Some(parts) = outside.collect::<Option<Vec<_>>>() {
-            scopes.insert(compare::label(parts.into_iter()).into());
-        }
-        for (number, stream) in self.streams.iter_mut().enumerate() {
-            if scopes.contains(&stream.scope) && !touched.contains(&(number as u32)) {
-                let cx = context(&self.spec, &mut self.counts, number as u32, around);
-                stream.said_there(&cx, at, false);
-            }
-        }
-        self.touched = touched;
-    }
-
-    /// A message names what is gone: by a key, a list of keys, or an object of which they are the members.
-    fn removed(
-        &mut self,
-        at: Timestamp,
-        text: &str,
-        body: &Body,
-        read: (&Extraction, &SidePlan),
-        around: &mut Surroundings<'_>,
-    ) {
-        let Some(slot) = read.1.removed.map(|root| read.0.root_of(body, root)) else { return };
-        for key in named(slot.kind, slot.raw(text)) {
-            let parts = self.spec.key.iter().map(|&column| {
-                let rule = &self.spec.rules.columns[column];
-                let reshape = &self.spec.feature.fields[column].reshape_ws;
-                let text = match self.spec.scope.contains(&column) {
-                    true => self.spec.outside(column, text, body, read)?,
-                    false => key_text(rule, &reshaped(reshape, kind_of(&key), &key).unwrap_or(key.clone())),
-                };
-                Some((rule.name.as_str(), text))
-            });
-            let Some(parts) = parts.collect::<Option<Vec<_>>>() else { continue };
-            let label = compare::label(parts.into_iter());
-            if let Some(number) = self.streams.iter().position(|stream| *stream.label == *label) {
-                let cx = context(&self.spec, &mut self.counts, number as u32, around);
-                self.streams[number].said_there(&cx, at, false);
-            }
-        }
+        self.told_absent(&frame, is_whole, around);
     }
 
     pub fn judge(&mut self, deadline: Deadline, around: &mut Surroundings<'_>) {
@@ -624,18 +544,9 @@ impl Spec {
     }
 }
 
-/// The keys in a list of them, the members' names of an object, or the one key that stands there: their JSON texts.
-fn named(kind: Kind, raw: &str) -> Vec<String> {
-    match kind {
-        Kind::Array => frame::elements(raw).map(String::from).collect(),
-        Kind::Object => frame::members(raw).map(|name| format!("\"{name}\"")).collect(),
-        Kind::String | Kind::Number => vec![raw.to_string()],
-        _ => Vec::new(),
-    }
-}
-
-fn kind_of(raw: &str) -> Kind {
-    if raw.starts_with('"') { Kind::String } else { Kind::Number }
+/// A stream's label as a key beside the raw ones, told apart by a byte that no JSON text begins with.
+fn canonical(label: &str) -> Vec<u8> {
+    [&[1], label.as_bytes()].concat()
 }
 
 /// The endpoint that shows a stream; where none has, the only one there is.

@@ -28,8 +28,8 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Stream {
     pub label: Arc<str>,
-    /// The part of its key that stands around a message's records.
-    pub scope: Box<str>,
+    /// Of the part of its key that stands around a message's records.
+    pub scope: u32,
     /// The endpoint that shows it.
     pub endpoint: Option<usize>,
     pub rest_first: Option<Timestamp>,
@@ -99,7 +99,7 @@ pub struct WsRecord<'r> {
 }
 
 impl Stream {
-    pub fn new(label: Arc<str>, scope: Box<str>, feature: &Feature) -> Stream {
+    pub fn new(label: Arc<str>, scope: u32, feature: &Feature) -> Stream {
         let tells_absence = feature.rest.mode == Mode::Snapshot || feature.ws.tells_removal();
         let align = match feature.align {
             Align::Time => AlignState::Time(TimeState::default()),
