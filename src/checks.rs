@@ -11,14 +11,16 @@ pub mod plan;
 pub mod proven;
 mod required_fields;
 mod resources_flat;
+pub mod rest_retired;
 pub mod sessions_covered;
 pub mod signed_off;
-mod values_match;
+pub mod values_match;
 pub mod values_proven;
-mod websocket_only;
+pub mod websocket_only;
 
 pub use conclude::{Provenance, conclude};
 
+use crate::contract::Feature;
 use crate::engine::FeatureState;
 use crate::engine::frontend::Requests;
 use crate::engine::ledger::Tally;
@@ -64,7 +66,7 @@ pub struct Check {
     pub judge: fn(&View<'_>, &Check) -> Judged,
 }
 
-/// All items, in report order.
+/// All items, in report order; `of` says which a feature is asked.
 pub const CHECKS: &[Check] = &[
     messages_seen::CHECK,
     interval_match::CHECK,
@@ -79,8 +81,15 @@ pub const CHECKS: &[Check] = &[
     sessions_covered::CHECK,
     values_proven::CHECK,
     logs_clean::BEFORE_DELETING,
+    rest_retired::CHECK,
     signed_off::CHECK,
 ];
+
+/// The items that a feature's contract asks for: all, and whether its endpoint may go away where it says so.
+pub fn of(feature: &Feature) -> impl Iterator<Item = &'static Check> {
+    let retires = feature.limits.retired.is_some();
+    CHECKS.iter().filter(move |check| retires || check.name != rest_retired::CHECK.name)
+}
 
 /// Findings that fail a check, in words: `3 gap, 1 frozen`; `None` where there is none.
 fn failing(view: &View<'_>, classes: &[Class]) -> Option<String> {

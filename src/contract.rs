@@ -486,6 +486,25 @@ pub struct Limits {
     pub shift: f64,
     pub significance: f64,
     pub min_samples: u64,
+    /// `None`: nobody asks whether the endpoint may go away.
+    pub retired: Option<Retired>,
+}
+
+/// What `rest-retired` needs to see.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retired {
+    /// Without a request of the path; as many as `sessions-covered` needs where nothing is said.
+    pub sessions: Option<u64>,
+    /// Two requests of any path no further apart than this show that the log was alive between them.
+    pub silence: Span,
+    /// Clients whose requests do not count, by what their User-Agent contains.
+    pub ignore: Vec<String>,
+}
+
+impl Default for Retired {
+    fn default() -> Retired {
+        Retired { sessions: None, silence: Span::from_secs(300), ignore: Vec::new() }
+    }
 }
 
 impl Default for Limits {
@@ -504,6 +523,7 @@ impl Default for Limits {
             shift: 0.10,
             significance: 0.01,
             min_samples: 30,
+            retired: None,
         }
     }
 }

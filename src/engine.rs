@@ -30,6 +30,7 @@ mod presence;
 pub mod proof;
 pub mod reshape;
 pub mod resources;
+pub mod retired;
 pub mod route;
 pub mod sessions;
 pub mod stream;
@@ -257,8 +258,14 @@ impl Engine {
             }
             Event::Log { source, line } => self.logs.line(at, source, line, &mut self.ledger),
             Event::LogState { source, state } => self.logs.state(at, source, *state),
-            Event::Frontend { method, path, feature, status } => {
-                let request = Request { method, target: path, feature: feature.as_deref(), status: *status };
+            Event::Frontend { method, path, feature, status, agent } => {
+                let request = Request {
+                    method,
+                    target: path,
+                    feature: feature.as_deref(),
+                    status: *status,
+                    agent: agent.as_deref(),
+                };
                 self.frontend.observe(at, request, &mut self.ledger, &mut self.deadlines);
             }
             Event::End { reason } => self.end(at, *reason == EndReason::Interrupted),

@@ -6,8 +6,10 @@ use common::{HEAD, Script, Told, at, contract, fold};
 use cutover::checks::{Provenance, conclude};
 use cutover::contract::Contract;
 use cutover::engine::Engine;
+use cutover::evidence::merge;
 use cutover::model::outcome::ProcessOutcome;
 use cutover::model::{Class, Event, LogState, Observation, Outcome, Phase, Severity, Verdict};
+use cutover::report::json;
 use std::sync::Arc;
 
 const FEATURE: &str = r#"
@@ -54,8 +56,13 @@ fn script(on: bool) -> Script {
 }
 
 fn request(script: &mut Script, t: f64, path: &str, status: Option<u16>) {
-    let event =
-        Event::Frontend { method: "GET".into(), path: path.to_string().into(), feature: None, status };
+    let event = Event::Frontend {
+        method: "GET".into(),
+        path: path.to_string().into(),
+        feature: None,
+        status,
+        agent: None,
+    };
     script.event(t, event);
 }
 
@@ -124,6 +131,7 @@ fn a_page_that_loads_once_and_lives_on_the_websocket_passes() {
         path: "/api/balances".into(),
         feature: None,
         status: None,
+        agent: None,
     };
     script.event(50.0, preflight);
     let (verdict, observed, note) = websocket_only(&mut script, 200.0);
@@ -272,6 +280,60 @@ fn the_flags_effect_is_shown_from_before_to_after() {
     let (verdict, _, note) = check(&same, "websocket-only");
     assert_eq!(verdict, Verdict::Inconclusive);
     assert!(note.starts_with("the flag changed too little: 6.0 REST requests a minute"), "{note}");
+}
+
+#[test]
+fn the_flags_effect_is_shown_over_runs_that_were_judged_each_by_itself() {
+    // As `gate` has it: reports of a shadow run and of one after enabling.
+    let report = |script: &Script, n: u32| {
+        let judged = judged(&with(""), &script.observations(), Phase::AfterEnabling, None);
+        let mut read = json::from_json(&json::to_json(&judged)).unwrap();
+        read.capture_sha256 = vec![n.to_string()];
+        read
+    };
+    let run = |on: bool, begins: f64, fill: &dyn Fn(&mut Script, f64)| {
+        let mut script = script(on);
+        script.begins(begins);
+        fill(&mut script, begins);
+        script.end(begins + 120.0);
+        script
+    };
+    let polls = |script: &mut Script, from: f64| {
+        (0..12).for_each(|k| request(script, from + 10.0 * f64::from(k), "/api/balances", Some(200)));
+    };
+    let loads = |script: &mut Script, from: f64| {
+        for k in 0..12 {
+            let t = from + 10.0 * f64::from(k);
+            request(script, t, "/api/balances", Some(200));
+            request(script, t + 0.2, "/ws", Some(101));
+        }
+    };
+    let before = report(&run(false, 0.0, &polls), 0);
+    let gate = |after: &Script| {
+        let merged = merge(&[before.clone(), report(after, 1)], &[Phase::AfterEnabling]).unwrap();
+        let found = merged.features[0].checks.iter().find(|c| c.check == "websocket-only").unwrap();
+        (found.verdict.unwrap(), found.confidence.clone(), found.note.clone())
+    };
+    let (verdict, effect, note) = gate(&run(true, 200.0, &page));
+    assert_eq!((verdict, &*note), (Verdict::Pass, ""));
+    assert_eq!(effect, "6.0 REST requests a minute without the flag, 0.5 with it");
+    // By itself, the run with the flag passes: each request stands beside a WebSocket that opens.
+    let same = run(true, 200.0, &loads);
+    assert_eq!(check(&report(&same, 1), "websocket-only").0, Verdict::Pass);
+    let (verdict, effect, note) = gate(&same);
+    assert_eq!(verdict, Verdict::Inconclusive);
+    assert_eq!(effect, "6.0 REST requests a minute without the flag, 6.0 with it");
+    assert!(note.starts_with("the flag changed too little: 6.0 REST requests a minute"), "{note}");
+    let both = run(true, 200.0, &|script, from| {
+        page(script, from);
+        polls(script, from + 1.0);
+    });
+    let (verdict, effect, _) = gate(&both);
+    assert_eq!(verdict, Verdict::Fail);
+    assert_eq!(effect, "6.0 REST requests a minute without the flag, 6.5 with it");
+    // Never watched with the flag: nothing to tell.
+    let (verdict, effect, _) = gate(&run(false, 200.0, &polls));
+    assert_eq!((verdict, &*effect), (Verdict::Inconclusive, ""));
 }
 
 #[test]

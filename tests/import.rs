@@ -219,7 +219,7 @@ fn requests(lines: &str) -> (Vec<String>, Vec<String>) {
     let imported = import_access_log(lines.lines(), &balance()).unwrap();
     let notes = imported.notes.clone();
     let words = |o: &Observation<'_>| match &o.event {
-        Event::Frontend { method, path, feature, status } => {
+        Event::Frontend { method, path, feature, status, .. } => {
             let seconds = (o.at - at(0.0)).as_secs_f64();
             Some(format!(
                 "{seconds} {method} {path} {} {}",
@@ -230,6 +230,32 @@ fn requests(lines: &str) -> (Vec<String>, Vec<String>) {
         _ => None,
     };
     (observations(imported, true).iter().filter_map(words).collect(), notes)
+}
+
+#[test]
+fn who_asked_is_kept_where_a_line_tells() {
+    let imported = import_access_log(
+        concat!(
+            r#"h - - [19/Dec/2025:14:30:01 +0000] "GET /a HTTP/1.1" 200 5 "https://h/\"x" "kube-probe/1.29" rt=0.1"#,
+            "\n",
+            r#"h - - [19/Dec/2025:14:30:02 +0000] "GET /a HTTP/1.1" 200 5 "-" "-""#,
+            "\n",
+            r#"h - - [19/Dec/2025:14:30:03 +0000] "GET /a HTTP/1.1" 200 5"#,
+            "\n",
+            r#"{"time":"2025-12-19T14:30:04Z","method":"GET","uri":"/a","http_user_agent":"cutover/0.1.0"}"#,
+            "\n",
+            r#"{"ts":1766154605,"request":{"method":"GET","uri":"/b","headers":{"User-Agent":["curl/8"]}}}"#,
+        )
+        .lines(),
+        &balance(),
+    )
+    .unwrap();
+    let agent = |o: &Observation<'_>| match &o.event {
+        Event::Frontend { agent, .. } => Some(agent.as_deref().unwrap_or("nobody").to_string()),
+        _ => None,
+    };
+    let agents: Vec<String> = observations(imported, true).iter().filter_map(agent).collect();
+    assert_eq!(agents, ["kube-probe/1.29", "nobody", "nobody", "cutover/0.1.0", "curl/8"]);
 }
 
 #[test]

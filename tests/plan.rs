@@ -44,12 +44,26 @@ fn after(contract: &Arc<Contract>, length: Span, seed: u64) -> Vec<(String, Verd
     verdicts
 }
 
+fn items_of(retires: bool) -> Vec<(&'static str, Phase)> {
+    let asked = CHECKS.iter().filter(|check| retires || check.name != "rest-retired");
+    asked.map(|check| (check.name, check.phase)).collect()
+}
+
+#[test]
+fn an_endpoint_that_is_to_go_away_is_planned_where_the_contract_says_so() {
+    let plan = planned(&format!("{BUILTIN}\n[checks.rest-retired]\nsessions = 3\n"), 1, 0.001);
+    let items: Vec<_> = plan.features[0].items.iter().map(|item| (item.check, item.phase)).collect();
+    assert_eq!(items, items_of(true));
+    let own = plan.features[0].items.iter().find(|item| item.check == "rest-retired").unwrap();
+    assert_eq!((own.needs.as_str(), own.judged), ("3 sessions unasked", Wait::Sessions(3)));
+}
+
 #[test]
 fn every_item_of_the_checklist_is_planned() {
     let plan = planned(BUILTIN, 1, 0.001);
     for feature in &plan.features {
         let items: Vec<_> = feature.items.iter().map(|item| (item.check, item.phase)).collect();
-        assert_eq!(items, CHECKS.iter().map(|check| (check.name, check.phase)).collect::<Vec<_>>());
+        assert_eq!(items, items_of(false));
         assert!(feature.items.iter().all(|item| !item.needs.is_empty()), "{}", feature.name);
     }
 }

@@ -18,6 +18,9 @@ const BEFORE: [&str; 6] =
 const OPEN: [&str; 1] = ["no-drops"];
 const NOTHING: [&str; 0] = [];
 
+/// Asks for the items too that are asked only where a contract says so.
+const ALL: &str = "[checks.rest-retired]\n";
+
 /// XNYS closes at 21:00Z, 23,400 s after the scripts' zero.
 const NIGHT: f64 = 40_000.0;
 
@@ -34,15 +37,15 @@ fn session(from: f64) -> Vec<Observation<'static>> {
 }
 
 fn own() -> Arc<Contract> {
-    contract(&format!("{HEAD}{FEATURE}"))
+    contract(&format!("{HEAD}{ALL}{FEATURE}"))
 }
 
 fn new_york() -> Arc<Contract> {
-    contract(&format!("{}{FEATURE}", HEAD.replace("24/7", "XNYS")))
+    contract(&format!("{}{FEATURE}", format!("{}{ALL}", HEAD.replace("24/7", "XNYS"))))
 }
 
 fn other_type() -> Arc<Contract> {
-    contract(&format!("{HEAD}{}", FEATURE.replace("type = \"balance\"", "type = \"balances\"")))
+    contract(&format!("{HEAD}{ALL}{}", FEATURE.replace("type = \"balance\"", "type = \"balances\"")))
 }
 
 /// The checks that pass, asked for all phases.
@@ -69,6 +72,19 @@ fn passing(contract: &Arc<Contract>, seen: &[Observation<'_>]) -> (Vec<&'static 
 
 fn only(keep: impl Fn(&Event<'_>) -> bool) -> Vec<Observation<'static>> {
     session(0.0).into_iter().filter(|o| keep(&o.event)).collect()
+}
+
+/// A frontend that was seen for a moment: it asked for nothing of the feature's.
+fn with_page() -> Vec<Observation<'static>> {
+    let line = |t, path: &'static str, status| {
+        let (feature, agent, status) = (None, None, Some(status));
+        let event = Event::Frontend { method: "GET".into(), path: path.into(), feature, status, agent };
+        Observation { at: at(t), event }
+    };
+    let mut seen = session(0.0);
+    seen.extend([line(2.0, "/", 200), line(2.5, "/ws", 101)]);
+    seen.sort_by_key(|observation| observation.at);
+    seen
 }
 
 fn changed(change: impl Fn(&mut Event<'static>)) -> Vec<Observation<'static>> {
@@ -138,6 +154,7 @@ fn a_run_that_saw_too_little_never_passes() {
         ("a start line alone", own(), session(0.0)[..1].to_vec(), &NOTHING),
         ("start and end", own(), only(|e| matches!(e, Event::Start(_) | Event::End { .. })), &NOTHING),
         ("all before we listened", own(), head(), &OPEN),
+        ("a page that opens its WebSocket and is seen no more", own(), with_page(), &BEFORE),
     ];
     for (name, contract, seen, expect) in cases {
         let (passing, verdict) = passing(&contract, &seen);

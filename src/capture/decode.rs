@@ -193,6 +193,7 @@ impl<'a> Reading<'a> {
                 path: self.text("path")?,
                 feature: self.optional_text("feature")?,
                 status: self.optional_small("status")?,
+                agent: self.optional_text("agent")?,
             },
             "self_stall" => Event::SelfStall { millis: self.number("millis")? },
             _ => Event::End { reason: self.end_reason()? },

@@ -62,7 +62,7 @@ pub fn encode(observation: &Observation<'_>, line: &mut String) {
             out.text("line", "");
             out.text("state", log_state_name(*state));
         }
-        Event::Frontend { method, path, feature, status } => {
+        Event::Frontend { method, path, feature, status, agent } => {
             out.text("method", method);
             out.text("path", path);
             if let Some(feature) = feature {
@@ -70,6 +70,9 @@ pub fn encode(observation: &Observation<'_>, line: &mut String) {
             }
             if let Some(status) = status {
                 out.number("status", u64::from(*status));
+            }
+            if let Some(agent) = agent {
+                out.text("agent", agent);
             }
         }
         Event::SelfStall { millis } => out.number("millis", *millis),

@@ -1,10 +1,11 @@
 //! From a finished engine to the frozen outcome: every check of every feature, and the verdicts.
 
-use super::{CHECKS, Check, View, sessions_covered, values_proven};
+use super::{Check, View, of, sessions_covered, values_proven};
 use crate::engine::Engine;
 use crate::engine::FeatureState;
 use crate::engine::ledger::Tally;
-use crate::model::outcome::{CheckResult, FeatureOutcome, FieldMeasure, Measures, Outcome};
+use crate::engine::retired::Endpoint;
+use crate::model::outcome::{CheckResult, FeatureOutcome, FieldMeasure, Measures, Outcome, Polling};
 use crate::model::{Class, Phase, Severity, Span, Timestamp, Verdict};
 use crate::stats::Histogram;
 
@@ -54,8 +55,7 @@ pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
             let sessions = sessions_covered::seen(&view);
             let required = sessions_covered::required(&view);
             let whole = sessions_covered::count(&sessions, required);
-            let checks: Vec<CheckResult> = CHECKS
-                .iter()
+            let checks: Vec<CheckResult> = of(&feature.spec.feature)
                 .map(|check| CheckResult { sessions: whole, ..result(check, &view, asked(check.phase)) })
                 .collect();
             FeatureOutcome {
@@ -70,6 +70,8 @@ pub fn conclude(engine: &Engine, provenance: Provenance) -> Outcome {
                 sessions,
                 proofs: values_proven::seen(&view),
                 required,
+                polling: Polling { without: frontend.without.requested(), with: frontend.with.requested() },
+                endpoint: frontend.retired.as_ref().map(Endpoint::outcome),
             }
         })
         .collect();

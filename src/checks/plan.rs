@@ -4,7 +4,7 @@
 //! Owns the arithmetic. It knows the contract and no run: nothing here was measured, and a verdict can only
 //! come later than it says, never sooner with less evidence.
 
-use super::CHECKS;
+use super::of;
 use crate::calendar::{CalendarKind, CalendarRule, SessionKind};
 use crate::contract::{Align, Cadence, Contract, Feature, Field, Tolerance};
 use crate::model::{Phase, Span};
@@ -172,7 +172,7 @@ impl Outline<'_> {
             compared,
             uncompared,
             sums: f.invariants.iter().map(|sum| sum.text.clone()).collect(),
-            items: CHECKS.iter().map(|check| self.item(check.name, check.phase)).collect(),
+            items: of(f).map(|check| self.item(check.name, check.phase)).collect(),
             until_proven: self.pairs(self.until_proven, self.assumed.streams),
         }
     }
@@ -214,6 +214,11 @@ impl Outline<'_> {
             "logs-clean" => ("a log source".into(), Wait::Unknown, None),
             "prod-logs-clean" => ("a log source".into(), sessions, None),
             "sessions-covered" => (count(limits.sessions, "full session"), sessions, None),
+            "rest-retired" => {
+                let own = limits.retired.as_ref().and_then(|retired| retired.sessions);
+                let n = own.unwrap_or(limits.sessions);
+                (format!("{} unasked", count(n, "session")), Wait::Sessions(n), None)
+            }
             "values-proven" => ("every change".into(), sessions, None),
             "signed-off" => match self.contract.reviewers.len() {
                 0 => ("reviewers".into(), Wait::Unknown, None),

@@ -36,22 +36,17 @@ fn judge(view: &View<'_>, check: &Check) -> Judged {
     };
     let failed = failing(view, check.classes);
     let differ = format!("{} of {} pairs differ", counts.mismatched, counts.pairs);
-    let confidence = match counts.pairs {
-        0 => String::new(),
-        pairs => {
-            let bound =
-                |of: fn(u64, u64, f64) -> f64| bounded(of(counts.mismatched, pairs, CONFIDENCE) * 100.0);
-            // The second holds for runs too that ended because of what was seen (`--until-proven`, Ctrl-C).
-            let (once, always) = (bound(clopper_pearson_upper), bound(anytime_upper));
-            format!("mismatch rate below {once} % (95 %; {always} % whenever it was stopped)")
-        }
-    };
     let skipped = |count: u64, what: &str| if count == 0 { String::new() } else { format!("{count} {what}") };
     Judged {
         verdict: verdict(failed.is_some(), &lacking),
         observed: notes(&[&differ, &failed.unwrap_or_default()]),
         evidence: format!("{} pairs", counts.pairs),
-        confidence: notes(&[&confidence, &episodes_per_hour(view)]),
+        confidence: confidence(
+            counts.mismatched,
+            counts.pairs,
+            view.tally.value_episodes,
+            view.feature.market_time,
+        ),
         note: notes(&[
             &lacking,
             &skipped(counts.unfinished, "unfinished buckets"),
@@ -76,13 +71,27 @@ fn blind(view: &View<'_>, least: u64) -> String {
     })
 }
 
-fn episodes_per_hour(view: &View<'_>) -> String {
-    match (view.tally.value_episodes, view.feature.market_time) {
-        (0, _) | (_, Span(0)) => String::new(),
-        (episodes, time) => {
-            format!("{:.1} episodes an hour", episodes as f64 / (time.as_secs_f64() / 3600.0))
+/// What so many pairs say of the rate of wrong ones, and how often it went wrong; of one run or of several.
+pub fn confidence(mismatched: u64, pairs: u64, episodes: u64, market_time: Span) -> String {
+    let bound = match pairs {
+        0 => String::new(),
+        _ => {
+            let bound = |of: fn(u64, u64, f64) -> f64| bounded(of(mismatched, pairs, CONFIDENCE) * 100.0);
+            // The second holds for runs too that ended because of what was seen (`--until-proven`, Ctrl-C).
+            let (once, always) = (bound(clopper_pearson_upper), bound(anytime_upper));
+            format!("mismatch rate below {once} % (95 %; {always} % whenever it was stopped)")
         }
-    }
+    };
+    let often = match (episodes, market_time) {
+        (0, _) | (_, Span(0)) => String::new(),
+        _ => format!("{:.1} episodes an hour", episodes as f64 / (market_time.as_secs_f64() / 3600.0)),
+    };
+    notes(&[&bound, &often])
+}
+
+/// Whether `values-match` fails on findings of this class.
+pub fn is_of_values(class: Class) -> bool {
+    BEFORE_ENABLING.classes.contains(&class)
 }
 
 /// A bound with three places, or with as many as its first two digits need, rounded up: it is never nothing.

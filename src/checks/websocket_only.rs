@@ -2,7 +2,8 @@
 
 use super::{Check, Judged, View, failing, notes, verdict};
 use crate::engine::frontend::Seen;
-use crate::model::{Class, Phase};
+use crate::model::outcome::{CheckResult, Polling};
+use crate::model::{Class, Phase, Verdict};
 
 /// Requests since the flag is true, loads and all, as a fraction of those before: above it, the flag
 /// changed too little to tell loads from polls.
@@ -19,7 +20,7 @@ pub const CHECK: Check = Check {
 };
 
 fn judge(view: &View<'_>, check: &Check) -> Judged {
-    let (with, without) = (&view.frontend.with, &view.frontend.without);
+    let with = &view.frontend.with;
     let polled = failing(view, check.classes);
     let refused = with.opened == 0 && with.refused > 0;
     let lacking = lacking(view);
@@ -34,7 +35,7 @@ fn judge(view: &View<'_>, check: &Check) -> Judged {
         verdict: verdict(polled.is_some() || refused, &lacking),
         observed: observed.join(", "),
         evidence: format!("{} requests, {} WebSockets opened, in {}", with.lines, with.opened, with.watched),
-        confidence: effect(with, without),
+        confidence: effect(polling(view)),
         note: notes(&[&lacking, unjudged(with).as_str()]),
         first: with.first,
         last: with.last,
@@ -64,11 +65,8 @@ fn lacking(view: &View<'_>) -> String {
             with.shared
         );
     }
-    if let (Some(since), Some(before)) = (with.per_minute(), frontend.without.per_minute())
-        && before > 0.0
-        && since > STILL_POLLING * before
-    {
-        return format!("the flag changed too little: {}", rates(before, since));
+    if let Some(too_little) = too_little(polling(view)) {
+        return too_little;
     }
     match view.interrupted {
         true => "the run was interrupted: what followed is not known".into(),
@@ -76,9 +74,38 @@ fn lacking(view: &View<'_>) -> String {
     }
 }
 
+fn polling(view: &View<'_>) -> Polling {
+    Polling { without: view.frontend.without.requested(), with: view.frontend.with.requested() }
+}
+
+/// The check over several runs: the flag's effect shows between them, one watched without it and one with.
+pub fn over_runs(judged: CheckResult, polling: Polling) -> CheckResult {
+    // Nothing was judged where the frontend was never watched with the flag.
+    let confidence = match polling.with.per_minute() {
+        Some(_) => effect(polling),
+        None => judged.confidence.clone(),
+    };
+    match too_little(polling) {
+        Some(why) if judged.verdict == Some(Verdict::Pass) => CheckResult {
+            verdict: Some(Verdict::Inconclusive),
+            note: notes(&[&why, &judged.note]),
+            confidence,
+            ..judged
+        },
+        _ => CheckResult { confidence, ..judged },
+    }
+}
+
+/// Why requests with the flag cannot be told from polls, where they are nearly as many as without it.
+fn too_little(polling: Polling) -> Option<String> {
+    let (before, since) = (polling.without.per_minute()?, polling.with.per_minute()?);
+    let is_little = before > 0.0 && since > STILL_POLLING * before;
+    is_little.then(|| format!("the flag changed too little: {}", rates(before, since)))
+}
+
 /// The flag's effect, where the frontend was watched without it too.
-fn effect(with: &Seen, without: &Seen) -> String {
-    match (without.per_minute(), with.per_minute()) {
+fn effect(polling: Polling) -> String {
+    match (polling.without.per_minute(), polling.with.per_minute()) {
         (Some(before), Some(since)) => rates(before, since),
         (None, Some(_)) => "its polls were never seen without the flag".into(),
         _ => String::new(),

@@ -298,6 +298,9 @@ impl Steps<'_> {
                 words.extend(more.iter().filter(|_| lacks(check)).map(|word| (*word).to_string()));
             }
         }
+        if self.phase(phase).iter().any(|l| l.check == "rest-retired") {
+            words.extend(["--tap", "ADDRESS=URL"].map(str::to_string));
+        }
         if let Some(store) = &self.sources.given.store {
             words.extend(["--evidence".into(), store.display().to_string()]);
         }

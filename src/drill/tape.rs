@@ -58,11 +58,12 @@ fn convert<'t, 'o>(observation: &'t Observation<'_>, s: impl Fn(&'t str) -> Cow<
             Event::Sample { process: s(process), cpu_seconds: *cpu_seconds, rss_bytes: *rss_bytes }
         }
         Event::Log { source, line } => Event::Log { source: s(source), line: s(line) },
-        Event::Frontend { method, path, feature, status } => Event::Frontend {
+        Event::Frontend { method, path, feature, status, agent } => Event::Frontend {
             method: s(method),
             path: s(path),
             feature: feature.as_ref().map(|f| s(f)),
             status: *status,
+            agent: agent.as_ref().map(|a| s(a)),
         },
         Event::LogState { source, state } => Event::LogState { source: s(source), state: *state },
         Event::SelfStall { millis } => Event::SelfStall { millis: *millis },

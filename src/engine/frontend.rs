@@ -7,8 +7,10 @@
 use super::context::{Deadlines, Task};
 use super::ledger::{Draft, Ledger};
 use super::quote;
+use super::retired::{Endpoint, Line, Role};
 use super::route::Route;
 use crate::contract::Contract;
+use crate::model::outcome::Requested;
 use crate::model::{Class, Span, Start, Timestamp};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,6 +30,8 @@ pub struct Request<'r> {
     /// What the source took it for.
     pub feature: Option<&'r str>,
     pub status: Option<u16>,
+    /// Who asked, in its own words.
+    pub agent: Option<&'r str>,
 }
 
 #[derive(Debug, Clone)]
@@ -63,6 +67,8 @@ pub struct Requests {
     /// Requests that an opening to come may still excuse.
     pending: VecDeque<Pending>,
     numbered: u64,
+    /// Where the contract asks whether the endpoint may go away.
+    pub retired: Option<Endpoint>,
 }
 
 /// Requests of a feature's path, and what surrounded them.
@@ -98,11 +104,10 @@ struct Pending {
 }
 
 impl Seen {
-    /// Requests of the feature's path in a minute; `None` where nothing was watched.
-    pub fn per_minute(&self) -> Option<f64> {
-        let minutes = self.watched.as_secs_f64() / 60.0;
-        let all = self.polls + self.loads + self.shared + self.unjudged;
-        (minutes > 0.0).then(|| all as f64 / minutes)
+    /// Requests of the feature's path, whatever their nature.
+    pub fn requested(&self) -> Requested {
+        let requests = self.polls + self.loads + self.shared + self.unjudged;
+        Requested { requests, watched: self.watched }
     }
 }
 
@@ -120,6 +125,7 @@ impl Frontend {
             openings: VecDeque::new(),
             pending: VecDeque::new(),
             numbered: 0,
+            retired: Endpoint::of(feature),
         });
         Frontend {
             contracted: Route::of_url(&contract.ws.url),
@@ -158,15 +164,36 @@ impl Frontend {
         }
         if self.is_handshake(&request) {
             let opened = request.status.is_none_or(|status| status == SWITCHED || status == 200);
+            self.retiring(at, &request, Some(if opened { Role::Opened } else { Role::Refused }));
             for feature in &mut self.features {
                 feature.socket(at, opened, request.status.unwrap_or_default());
             }
             return;
         }
+        self.retiring(at, &request, None);
         let asked = self.asked(&request);
         let needed = asked.iter().any(|&i| self.features[i].on != Some(true));
         for i in asked {
             self.features[i].request(i, at, &request, needed, (ledger, deadlines));
+        }
+    }
+
+    /// Tells the endpoints that are to go away of a request. Those that serve GET serve HEAD too.
+    fn retiring(&mut self, at: Timestamp, request: &Request<'_>, role: Option<Role>) {
+        if self.features.iter().all(|feature| feature.retired.is_none()) {
+            return;
+        }
+        let method = if request.method == "HEAD" { "GET" } else { request.method };
+        let asked = match role {
+            Some(_) => Vec::new(),
+            None => self.asked(&Request { method, ..*request }),
+        };
+        let line = Line { method: request.method, target: request.target, agent: request.agent };
+        for (i, feature) in self.features.iter_mut().enumerate() {
+            let role = role.unwrap_or(if asked.contains(&i) { Role::Asks } else { Role::Other });
+            if let Some(endpoint) = &mut feature.retired {
+                endpoint.line(at, line, role, feature.on);
+            }
         }
     }
 
@@ -213,6 +240,10 @@ impl Frontend {
         for feature in &mut self.features {
             let waiting = std::mem::take(&mut feature.pending).len() as u64;
             feature.openings.clear();
+            let on = feature.on;
+            if let Some(endpoint) = &mut feature.retired {
+                endpoint.end(on);
+            }
             let Some(seen) = feature.seen() else { continue };
             seen.unjudged += waiting;
             if let Some(began) = began {

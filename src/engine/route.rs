@@ -61,6 +61,22 @@ impl Route {
             && found.iter().rev().zip(self.segments.iter().rev()).all(|(text, part)| fits(part, text))
     }
 
+    /// What this path lies in, as far as it tells servers apart: its first directory.
+    pub fn directory(&self) -> String {
+        match self.segments.as_slice() {
+            [first, _, ..] => format!("/{first}"),
+            _ => "/".into(),
+        }
+    }
+
+    /// Whether the target lies below that, wherever a proxy's prefix puts it: whoever serves it serves this
+    /// path too.
+    pub fn is_beside(&self, target: &str) -> bool {
+        let [first, _, ..] = self.segments.as_slice() else { return true };
+        let found = segments(target);
+        found.iter().position(|text| fits(first, text)).is_some_and(|at| at + 1 < found.len())
+    }
+
     /// Whether the target's path is this one, with nothing before it.
     pub fn is(&self, target: &str) -> bool {
         let found = segments(target);
@@ -193,6 +209,24 @@ mod tests {
         assert!(path.below("${BASE}").is_none());
         let masked = Route::of_request("/a?token=***", vec![("kind".into(), "x".into())]).as_recorded();
         assert!(masked.query_fits("/a?kind=x") && !masked.query_fits("/a?token=***"));
+    }
+
+    #[test]
+    fn what_lies_below_the_same_directory_is_beside_a_path() {
+        let path = route("/api/v1/balances");
+        assert_eq!(path.directory(), "/api");
+        for (target, expect) in [
+            ("/api/orders", true),
+            ("/backend/api/login?x=1", true),
+            ("https://other/api/v2/x", true),
+            ("/api", false),
+            ("/balances", false),
+            ("/static/app.js", false),
+            ("/", false),
+        ] {
+            assert_eq!(path.is_beside(target), expect, "{target}");
+        }
+        assert!(route("/balances").directory() == "/" && route("/balances").is_beside("/login"));
     }
 
     #[test]

@@ -4,10 +4,12 @@
 //! is INCONCLUSIVE otherwise. What builds up over runs, sessions and values seen to change, is judged over
 //! all of them. Runs that overlap in time are refused: what one of them saw would count twice.
 
-use crate::checks::{CHECKS, Judged, logs_clean, sessions_covered, values_proven};
+use crate::checks::{
+    CHECKS, Judged, logs_clean, rest_retired, sessions_covered, values_match, values_proven, websocket_only,
+};
 use crate::model::outcome::{
-    CheckResult, ConnectionOutcome, FeatureOutcome, FieldMeasure, FieldProven, Measures, Outcome, Quantiles,
-    SessionOutcome, WaiverOutcome,
+    CheckResult, ConnectionOutcome, EndpointOutcome, EndpointSession, Episode, FeatureOutcome, FieldMeasure,
+    FieldProven, Measures, Outcome, Polling, Quantiles, SessionOutcome, WaiverOutcome,
 };
 use crate::model::{Class, Phase, Span, Timestamp, Verdict};
 use std::collections::BTreeMap;
@@ -127,9 +129,9 @@ fn weight(verdict: Option<Verdict>) -> u8 {
     }
 }
 
-fn feature(runs: &[&Outcome], name: &str, phases: &[Phase]) -> FeatureOutcome {
+fn feature(runs: &[&Outcome], name_of_feature: &str, phases: &[Phase]) -> FeatureOutcome {
     let of_run = |run: &&Outcome| {
-        let found = run.features.iter().find(|f| *f.name == *name)?;
+        let found = run.features.iter().find(|f| *f.name == *name_of_feature)?;
         Some((run.interrupted, found.clone()))
     };
     let parts: Vec<(bool, FeatureOutcome)> = runs.iter().filter_map(of_run).collect();
@@ -138,10 +140,16 @@ fn feature(runs: &[&Outcome], name: &str, phases: &[Phase]) -> FeatureOutcome {
     let sessions = sessions(&parts);
     let proofs = proofs(parts.iter().map(|(_, f)| f));
     let measures = parts.iter().map(|(_, f)| &f.measures).fold(Measures::default(), plus);
+    let endpoint = endpoint(&parts);
+    let polling = parts.iter().fold(Polling::default(), |sum, (_, f)| Polling {
+        without: sum.without.plus(f.polling.without),
+        with: sum.with.plus(f.polling.with),
+    });
     let whole = sessions_covered::count(&sessions, required);
     let lacking = sessions_covered::lacking(&sessions, required);
     let checks: Vec<CheckResult> = CHECKS
         .iter()
+        .filter(|check| check.name != rest_retired::CHECK.name || endpoint.is_some())
         .map(|check| {
             let results: Vec<&CheckResult> = parts
                 .iter()
@@ -156,6 +164,16 @@ fn feature(runs: &[&Outcome], name: &str, phases: &[Phase]) -> FeatureOutcome {
                 }
                 name if name == values_proven::CHECK.name => {
                     judged(&results, values_proven::of_fields(&proofs, measures.pairs, &lacking))
+                }
+                name if name == rest_retired::CHECK.name => match &endpoint {
+                    Some(endpoint) => judged(&results, rest_retired::of_endpoint(endpoint, false)),
+                    None => of_results(&results),
+                },
+                name if name == websocket_only::CHECK.name => {
+                    websocket_only::over_runs(of_results(&results), polling)
+                }
+                name if name == values_match::BEFORE_ENABLING.name => {
+                    values(runs, name_of_feature, check.phase, of_results(&results))
                 }
                 name if name == logs_clean::BEFORE_DELETING.name => logs(&parts, &results, &lacking),
                 _ => of_results(&results),
@@ -181,7 +199,71 @@ fn feature(runs: &[&Outcome], name: &str, phases: &[Phase]) -> FeatureOutcome {
         sessions,
         proofs,
         required,
+        polling,
+        endpoint,
     }
+}
+
+/// What is known of the endpoint, as the newest contract asks it; nothing where that does not ask. Of an
+/// interrupted run only the requests count.
+fn endpoint(parts: &[(bool, FeatureOutcome)]) -> Option<EndpointOutcome> {
+    let newest = parts.last()?.1.endpoint.as_ref()?;
+    let mut by_day: BTreeMap<i64, EndpointSession> = BTreeMap::new();
+    let mut all = EndpointOutcome {
+        required: newest.required,
+        sessions: Vec::new(),
+        ignored: 0,
+        outside: 0,
+        doubts: Vec::new(),
+    };
+    for (interrupted, seen) in parts.iter().filter_map(|(i, f)| Some((*i, f.endpoint.as_ref()?))) {
+        all.ignored += seen.ignored;
+        all.outside += seen.outside;
+        let new = seen.doubts.iter().filter(|doubt| !all.doubts.contains(doubt));
+        let new: Vec<String> = new.cloned().collect();
+        all.doubts.extend(new);
+        for session in &seen.sessions {
+            let covered = if interrupted { Span::ZERO } else { session.covered };
+            by_day
+                .entry(session.day)
+                .and_modify(|known| {
+                    known.covered = known.covered + covered;
+                    known.asked = known.asked.plus(&session.asked);
+                    known.expected = known.expected.plus(&session.expected);
+                })
+                .or_insert(EndpointSession { covered, ..session.clone() });
+        }
+    }
+    all.sessions = by_day.into_values().collect();
+    Some(all)
+}
+
+/// With what all pairs say together of the rate of wrong ones, of the runs in which they were judged.
+fn values(runs: &[&Outcome], feature: &str, phase: Phase, judged: CheckResult) -> CheckResult {
+    let (mut mismatched, mut pairs, mut episodes, mut time) = (0, 0, 0, Span::ZERO);
+    let (mut counted, mut all_listed) = (0, true);
+    for run in runs {
+        let Some(found) = run.features.iter().find(|f| *f.name == *feature) else { continue };
+        let mut own = found.checks.iter().filter(|c| c.check == values_match::BEFORE_ENABLING.name);
+        if !own.any(|c| c.phase == phase && c.verdict.is_some()) {
+            continue;
+        }
+        counted += 1;
+        let measures = &found.measures;
+        (mismatched, pairs) = (mismatched + measures.mismatched_pairs, pairs + measures.pairs);
+        time = time + measures.market_time;
+        let own = |e: &&Episode| e.feature.as_deref().is_none_or(|name| name == feature);
+        let listed: Vec<&Episode> = run.episodes.iter().filter(own).collect();
+        all_listed &= listed.len() as u64 >= measures.episodes;
+        episodes += listed.iter().filter(|e| values_match::is_of_values(e.class)).count() as u64;
+    }
+    if counted < 2 {
+        return judged;
+    }
+    // A report lists so many episodes and no more: of a part nothing is said an hour.
+    let episodes = if all_listed { episodes } else { 0 };
+    let told = values_match::confidence(mismatched, pairs, episodes, time);
+    CheckResult { confidence: format!("{pairs} pairs of {counted} runs: {told}"), ..judged }
 }
 
 /// Sessions by their day; of an interrupted run only the findings count, because what followed is not known.

@@ -80,12 +80,13 @@ pub enum Event<'a> {
         state: LogState,
     },
     /// A request that the frontend made; `status` is what it got, where that is known (101 for a
-    /// WebSocket that opened).
+    /// WebSocket that opened), `agent` who it said it was.
     Frontend {
         method: Cow<'a, str>,
         path: Cow<'a, str>,
         feature: Option<Cow<'a, str>>,
         status: Option<u16>,
+        agent: Option<Cow<'a, str>>,
     },
     /// The tool itself was held up.
     SelfStall {

@@ -180,6 +180,101 @@ pub struct FeatureOutcome {
     /// What compared fields that are not static were seen to do.
     pub proofs: Vec<FieldProven>,
     pub required: SessionsRequired,
+    /// How often the frontend asked for the feature's path.
+    pub polling: Polling,
+    /// Who still asks for it, where the contract wants to know.
+    pub endpoint: Option<EndpointOutcome>,
+}
+
+/// The frontend's requests of a feature's path, while its flag was false and while it was true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Polling {
+    pub without: Requested,
+    pub with: Requested,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Requested {
+    pub requests: u64,
+    /// For how long the frontend was watched.
+    pub watched: Span,
+}
+
+impl Requested {
+    /// `None` where nothing was watched.
+    pub fn per_minute(self) -> Option<f64> {
+        let minutes = self.watched.as_secs_f64() / 60.0;
+        (minutes > 0.0).then(|| self.requests as f64 / minutes)
+    }
+
+    pub fn plus(self, more: Requested) -> Requested {
+        Requested { requests: self.requests + more.requests, watched: self.watched + more.watched }
+    }
+}
+
+/// What logs say of an endpoint that is to go away.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndpointOutcome {
+    pub required: SessionsRequired,
+    /// Sessions in which it was asked, or in which a log showed that it was not; in the order of time.
+    pub sessions: Vec<EndpointSession>,
+    /// Requests by whom the contract ignores and by cutover itself, and outside market hours.
+    pub ignored: u64,
+    pub outside: u64,
+    /// Why the time of some log does not count.
+    pub doubts: Vec<String>,
+}
+
+/// One market session of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndpointSession {
+    pub day: i64,
+    pub open: Timestamp,
+    pub close: Timestamp,
+    pub length: Span,
+    /// Market time in which a log showed that it was alive.
+    pub covered: Span,
+    /// Requests; and those made while the feature's flag was false.
+    pub asked: Asked,
+    pub expected: Asked,
+}
+
+/// Requests of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Asked {
+    pub requests: u64,
+    pub first: Option<Timestamp>,
+    pub last: Option<Timestamp>,
+    /// The last: `GET /api/balances`.
+    pub what: String,
+}
+
+impl Asked {
+    /// With what was asked later.
+    pub fn plus(&self, later: &Asked) -> Asked {
+        Asked {
+            requests: self.requests + later.requests,
+            first: self.first.or(later.first),
+            last: later.last.or(self.last),
+            what: if later.requests > 0 { later.what.clone() } else { self.what.clone() },
+        }
+    }
+}
+
+impl EndpointSession {
+    /// `2025-12-19`
+    pub fn date(&self) -> String {
+        date(self.day)
+    }
+
+    pub fn is_full(&self, required: SessionsRequired) -> bool {
+        self.length > Span::ZERO && self.covered.0 as f64 >= self.length.0 as f64 * required.coverage
+    }
+}
+
+fn date(day: i64) -> String {
+    let (y, m, d) = civil_from_days(day);
+    format!("{y:04}-{m:02}-{d:02}")
 }
 
 /// How many sessions the contract asks for, and how much of each must be covered (a fraction).
@@ -206,8 +301,7 @@ pub struct SessionOutcome {
 impl SessionOutcome {
     /// `2025-12-19`
     pub fn date(&self) -> String {
-        let (y, m, d) = civil_from_days(self.day);
-        format!("{y:04}-{m:02}-{d:02}")
+        date(self.day)
     }
 
     /// Whether it is covered as far as the contract asks.

@@ -6,8 +6,9 @@
 
 use super::drill;
 use crate::model::outcome::{
-    CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, FieldProven, Measures, Outcome,
-    ProcessOutcome, Quantiles, SessionOutcome, SessionsRequired, WaiverOutcome,
+    Asked, CheckResult, ConnectionOutcome, EndpointOutcome, EndpointSession, Episode, FeatureOutcome,
+    FieldMeasure, FieldProven, Measures, Outcome, Polling, ProcessOutcome, Quantiles, SessionOutcome,
+    SessionsRequired, WaiverOutcome,
 };
 use crate::model::text::is_control;
 use crate::model::{Class, Finding, Span, Timestamp};
@@ -115,6 +116,58 @@ struct Feature<'a> {
     sessions_required: u64,
     #[cfg_attr(test, schemars(with = "Option<f64>"))]
     coverage_required: Option<Box<RawValue>>,
+    /// What the frontend asked for; absent where no frontend was watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    polling: Option<Polled>,
+    /// Who still asks the endpoint; absent where the contract has no `[checks.rest-retired]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    endpoint: Option<Endpoint>,
+}
+
+/// The frontend's requests of the feature's path, while its flag was false and while it was true.
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Polled {
+    requests_without: u64,
+    watched_without_ns: i64,
+    requests_with: u64,
+    watched_with_ns: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Endpoint {
+    sessions_required: u64,
+    #[cfg_attr(test, schemars(with = "Option<f64>"))]
+    coverage_required: Option<Box<RawValue>>,
+    sessions: Vec<Unasked>,
+    ignored: u64,
+    outside_hours: u64,
+    doubts: Vec<String>,
+}
+
+/// A market session, as far as a log shows who asked the endpoint in it.
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Unasked {
+    date: String,
+    open: Instant,
+    close: Instant,
+    length_ns: i64,
+    covered_ns: i64,
+    asked: Requests,
+    /// While the feature's flag was false.
+    expected: Requests,
+}
+
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Requests {
+    requests: u64,
+    first: Option<Instant>,
+    last: Option<Instant>,
+    /// The last: `GET /api/balances`.
+    what: String,
 }
 
 /// A market session, as far as it was watched.
@@ -428,6 +481,52 @@ impl<'a> Feature<'a> {
             proofs: feature.proofs.iter().map(Proven::of).collect(),
             sessions_required: feature.required.sessions,
             coverage_required: fraction(feature.required.coverage),
+            polling: Polled::of(feature.polling),
+            endpoint: feature.endpoint.as_ref().map(Endpoint::of),
+        }
+    }
+}
+
+impl Polled {
+    fn of(polling: Polling) -> Option<Polled> {
+        (polling != Polling::default()).then(|| Polled {
+            requests_without: polling.without.requests,
+            watched_without_ns: polling.without.watched.0,
+            requests_with: polling.with.requests,
+            watched_with_ns: polling.with.watched.0,
+        })
+    }
+}
+
+impl Endpoint {
+    fn of(endpoint: &EndpointOutcome) -> Endpoint {
+        let session = |session: &EndpointSession| Unasked {
+            date: session.date(),
+            open: Instant(session.open),
+            close: Instant(session.close),
+            length_ns: session.length.0,
+            covered_ns: session.covered.0,
+            asked: Requests::of(&session.asked),
+            expected: Requests::of(&session.expected),
+        };
+        Endpoint {
+            sessions_required: endpoint.required.sessions,
+            coverage_required: fraction(endpoint.required.coverage),
+            sessions: endpoint.sessions.iter().map(session).collect(),
+            ignored: endpoint.ignored,
+            outside_hours: endpoint.outside,
+            doubts: endpoint.doubts.clone(),
+        }
+    }
+}
+
+impl Requests {
+    fn of(asked: &Asked) -> Requests {
+        Requests {
+            requests: asked.requests,
+            first: instant(asked.first),
+            last: instant(asked.last),
+            what: asked.what.clone(),
         }
     }
 }

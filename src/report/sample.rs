@@ -1,8 +1,9 @@
 //! Owns the outcomes that the tests of the formats show. Must not stand in anything but tests.
 
 use crate::model::outcome::{
-    CheckResult, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, FieldProven, Measures, Outcome,
-    ProcessOutcome, Quantiles, SessionOutcome, SessionsRequired, WaiverOutcome,
+    Asked, CheckResult, ConnectionOutcome, EndpointOutcome, EndpointSession, Episode, FeatureOutcome,
+    FieldMeasure, FieldProven, Measures, Outcome, Polling, ProcessOutcome, Quantiles, Requested,
+    SessionOutcome, SessionsRequired, WaiverOutcome,
 };
 use crate::model::{Class, Finding, Phase, Span, Timestamp, Verdict};
 use std::sync::Arc;
@@ -100,7 +101,41 @@ fn feature(name: &str, flag: &str, interval: Span) -> FeatureOutcome {
             matched: vec![],
         }],
         required: SessionsRequired { sessions: 2, coverage: 0.995 },
+        polling: Polling::default(),
+        endpoint: None,
     }
+}
+
+/// A feature whose frontend was watched, and whose endpoint was asked once.
+pub fn retired() -> Outcome {
+    let mut outcome = passing();
+    let feature = &mut outcome.features[0];
+    let requested =
+        |requests, minutes: i32| Requested { requests, watched: Span::from_secs(60 * i64::from(minutes)) };
+    feature.polling = Polling { without: requested(60, 10), with: requested(1, 600) };
+    let asked = Asked {
+        requests: 1,
+        first: Some(at("2025-12-19T14:31:00Z")),
+        last: Some(at("2025-12-19T14:31:00Z")),
+        what: "GET /api/positions".into(),
+    };
+    let session = &feature.sessions[0];
+    feature.endpoint = Some(EndpointOutcome {
+        required: feature.required,
+        sessions: vec![EndpointSession {
+            day: session.day,
+            open: session.open,
+            close: session.close,
+            length: session.length,
+            covered: session.length,
+            asked,
+            expected: Asked::default(),
+        }],
+        ignored: 7,
+        outside: 1,
+        doubts: vec!["no WebSocket".into()],
+    });
+    outcome
 }
 
 /// Four features, all PASS.

@@ -18,6 +18,15 @@ const METHOD: [&str; 5] = ["method", "request_method", "RequestMethod", "verb", 
 const TARGET: [&str; 7] =
     ["request_uri", "uri", "RequestPath", "path", "url", "target", "x-envoy-original-path"];
 const STATUS: [&str; 6] = ["status", "response_code", "DownstreamStatus", "status_code", "response", "code"];
+const AGENT: [&str; 7] = [
+    "http_user_agent",
+    "user_agent",
+    "userAgent",
+    "user-agent",
+    "request_User-Agent",
+    "request_user_agent",
+    "agent",
+];
 /// Seconds that the request took.
 const SECONDS: [&str; 3] = ["request_time", "duration", "duration_s"];
 
@@ -39,6 +48,7 @@ struct Line {
     method: String,
     target: String,
     status: Option<u16>,
+    agent: Option<String>,
     /// The instant may be that of the answer: the line does not tell how long it took.
     or_end: bool,
 }
@@ -63,7 +73,9 @@ pub fn import_access_log<'l>(
             continue;
         };
         ends += u64::from(line.or_end && line.status == Some(SWITCHED) && routes.is_socket(&line.target));
-        imported.events.push((line.at, routes.frontend(&line.method, &line.target, line.status)));
+        imported
+            .events
+            .push((line.at, routes.frontend(&line.method, &line.target, line.status, line.agent.as_deref())));
     }
     if imported.events.is_empty() {
         let first = first.map(|(_, text)| text).unwrap_or_default();
@@ -89,6 +101,8 @@ fn combined(text: &str) -> Option<Line> {
     });
     static TAKEN: LazyLock<Option<Regex>> =
         LazyLock::new(|| Regex::new(r#"\b(?:rt|request_time)="?(\d+(?:\.\d+)?)\b"#).ok());
+    static AGENT: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r#"^\S+ "(?:[^"\\]|\\.)*" "((?:[^"\\]|\\.)*)""#).ok());
     let found = FORM.as_ref()?.captures(text)?;
     let part = |index: usize| found.get(index).map_or("", |m| m.as_str());
     let taken = TAKEN.as_ref()?.captures(part(5)).and_then(|c| c.get(1)?.as_str().parse::<f64>().ok());
@@ -97,6 +111,7 @@ fn combined(text: &str) -> Option<Line> {
         method: part(2).to_string(),
         target: part(3).to_string(),
         status: part(4).parse().ok(),
+        agent: AGENT.as_ref()?.captures(part(5)).and_then(|c| Some(c.get(1)?.as_str().to_string())),
         or_end: taken.is_none(),
     })
 }
@@ -126,8 +141,16 @@ fn json(text: &str) -> Option<Line> {
         method,
         target,
         status: member(&STATUS).map(words).and_then(|status| status.parse().ok()),
+        agent: member(&AGENT).map(words).or_else(|| header(inner)),
         or_end: taken.is_none() && !is_start,
     })
+}
+
+/// `"request": {"headers": {"User-Agent": ["curl/8"]}}`
+fn header(request: Option<&Value>) -> Option<String> {
+    let headers = request?.get("headers")?.as_object()?;
+    let (_, value) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("user-agent"))?;
+    value.as_str().or_else(|| value.get(0)?.as_str()).map(str::to_string)
 }
 
 fn before(at: Timestamp, seconds: Option<f64>) -> Timestamp {

@@ -176,7 +176,7 @@ impl Reading {
             || entry.messages.is_some()
             || url.starts_with("ws://")
             || url.starts_with("wss://");
-        self.put(started, self.routes.frontend(&entry.request.method, url, status));
+        self.put(started, self.routes.frontend(&entry.request.method, url, status, None));
         match is_socket || status == Some(SWITCHED) {
             true => self.socket(entry, started, status).map_err(|fault| match fault {
                 Fault::NoMessages => {

@@ -10,6 +10,9 @@ use crate::engine::route::Route;
 use crate::model::observation::NO_PARAMS;
 use crate::model::{EndReason, Event, Observation, Start, Timestamp};
 
+/// What is kept of a client's name for itself, in characters; browsers' are shorter.
+const LONGEST_AGENT: usize = 300;
+
 /// A recording that was read, in the order of time; without its `start` and its `end`.
 #[derive(Debug, Default)]
 pub struct Imported {
@@ -95,13 +98,23 @@ impl Routes {
     }
 
     /// A request of the frontend; its host is left out, credentials are masked.
-    pub(super) fn frontend(&self, method: &str, target: &str, status: Option<u16>) -> Event<'static> {
+    pub(super) fn frontend(
+        &self,
+        method: &str,
+        target: &str,
+        status: Option<u16>,
+        agent: Option<&str>,
+    ) -> Event<'static> {
         let feature = self.features.iter().find(|(_, route)| route.matches(target));
         Event::Frontend {
             method: method.to_string().into(),
             path: without_credentials(without_host(target)).into(),
             feature: feature.map(|(name, _)| name.clone().into()),
             status,
+            agent: agent.filter(|agent| !matches!(*agent, "" | "-")).map(|agent| {
+                let known: String = agent.chars().take(LONGEST_AGENT).collect();
+                known.into()
+            }),
         }
     }
 }

@@ -420,6 +420,11 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn its_requests_are_known_as_its_own() {
+        assert!(USER_AGENT.starts_with(crate::engine::retired::OWN_AGENT));
+    }
+
+    #[test]
     fn combinations_are_told_in_the_contracts_order() {
         let each = [("a".to_string(), vec![json!(1), json!(2)]), ("b".to_string(), vec![json!("x/y")])];
         let all: Vec<String> = combinations(&each).iter().map(|params| params_json(params)).collect();

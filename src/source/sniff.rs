@@ -28,6 +28,7 @@ pub(super) enum Next {
 pub(super) struct Asked {
     pub(super) method: String,
     pub(super) target: String,
+    pub(super) agent: Option<String>,
 }
 
 /// `100 Continue` and its like precede the answer proper.
@@ -188,7 +189,8 @@ impl Head<'_> {
         if !version.starts_with("HTTP/1.") || method.is_empty() {
             return None;
         }
-        let asked = Asked { method: method.to_string(), target: target.to_string() };
+        let agent = self.header("user-agent").map(str::to_string);
+        let asked = Asked { method: method.to_string(), target: target.to_string(), agent };
         Some((asked, self.body().unwrap_or(Next::Head)))
     }
 
@@ -265,7 +267,8 @@ mod tests {
     fn answers_end_where_the_standard_says() {
         let next = |text: &str, method: &str| {
             let head = Head { text };
-            head.after(head.status().unwrap(), &Asked { method: method.into(), target: "/".into() })
+            let asked = Asked { method: method.into(), target: "/".into(), agent: None };
+            head.after(head.status().unwrap(), &asked)
         };
         for (text, method, expect) in [
             ("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", "GET", Next::Body(7)),

@@ -106,7 +106,7 @@ impl Seen {
     /// The oldest waiting request was answered so, or not at all.
     fn answered(&self, status: Option<u16>) -> Option<(Asked, Arrival)> {
         let (at, asked) = self.waiting().pop_front()?;
-        let event = self.routes.frontend(&asked.method, &asked.target, status);
+        let event = self.routes.frontend(&asked.method, &asked.target, status, asked.agent.as_deref());
         Some((asked, Arrival { at, event }))
     }
 

@@ -307,6 +307,21 @@ fn each_check_before_deleting_closes_the_gate() {
     closes(Walk { contract: not_static, ..Walk::default() }, phase, 3, "values-proven", "account_number");
     let error = Some(last().log(60.0, "ERROR websocket failed"));
     closes(Walk { last: error, ..Walk::default() }, phase, 1, "prod-logs-clean", "log_error");
+    // Asked for by the contract: the endpoint goes away too, and pages still loaded from it on the second day.
+    let retires = |text: String| text + "\n[checks.rest-retired]\nsessions = 1\n";
+    let walk = |last: Beside| Walk { contract: retires, last: Some(last), ..Walk::default() };
+    closes(walk(last()), phase, 1, "rest-retired", "1 request, 2025-12-19T14:30:10.300Z: GET /api/balances");
+    closes(walk(last().alive().page()), phase, 1, "rest-retired", "2 requests, ");
+    let twice = |text: String| text + "\n[checks.rest-retired]\n";
+    let quiet = last().alive().request(10.5, "/ws", 101);
+    let once = Walk { contract: twice, last: Some(quiet), ..Walk::default() };
+    closes(once, phase, 3, "rest-retired", "1 of at least 2 full sessions without a request");
+    let place = walk(last().alive().request(10.5, "/ws", 101)).walk();
+    let told = gate(&place, 3, phase);
+    let row = told.lines().find(|line| line.contains("rest-retired")).unwrap();
+    assert!(row.contains("PASS") && told.contains("ann: has not signed"), "{told}");
+    sign(&place, 0);
+    gate(&place, 0, phase);
     // `signed-off` alone: what lacks is a signature, and a false one is worse.
     let place = Walk::default().walk();
     assert!(gate(&place, 3, phase).contains("ann: has not signed"));

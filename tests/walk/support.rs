@@ -115,8 +115,13 @@ impl Beside {
     }
 
     pub fn request(mut self, t: f64, path: &'static str, status: u16) -> Beside {
-        let event =
-            Event::Frontend { method: "GET".into(), path: path.into(), feature: None, status: Some(status) };
+        let event = Event::Frontend {
+            method: "GET".into(),
+            path: path.into(),
+            feature: None,
+            status: Some(status),
+            agent: None,
+        };
         self.0.push((t, event));
         self
     }
@@ -124,6 +129,14 @@ impl Beside {
     /// A page that loads its data once and lives on the WebSocket.
     pub fn page(self) -> Beside {
         self.request(10.0, "/", 200).request(10.3, PATH, 200).request(10.5, "/ws", 101)
+    }
+
+    /// Others who ask for other things, from before the session to after it: the log is seen to be alive.
+    pub fn alive(mut self) -> Beside {
+        for k in 0..36_u32 {
+            self = self.request(-60.0 + 20.0 * f64::from(k), "/api/orders", 200);
+        }
+        self
     }
 
     pub fn polls(mut self) -> Beside {

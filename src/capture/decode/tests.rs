@@ -125,8 +125,9 @@ fn event() -> impl Strategy<Value = Event<'static>> {
         (hostile(), hostile()).prop_map(|(source, line)| Event::Log { source, line }),
         (hostile(), prop::sample::select(vec![LogState::Open, LogState::Lost]))
             .prop_map(|(source, state)| Event::LogState { source, state }),
-        (hostile(), hostile(), prop::option::of(hostile()), status())
-            .prop_map(|(method, path, feature, status)| Event::Frontend { method, path, feature, status }),
+        (hostile(), hostile(), prop::option::of(hostile()), status(), prop::option::of(hostile())).prop_map(
+            |(method, path, feature, status, agent)| Event::Frontend { method, path, feature, status, agent }
+        ),
         any::<u64>().prop_map(|millis| Event::SelfStall { millis }),
         reason.prop_map(|reason| Event::End { reason }),
     ]

@@ -3,10 +3,13 @@
 //! Owns which check has which limit. A table for a check that does not exist, or without limits, is an error.
 
 use super::reader::Table;
-use crate::contract::{Cadence, Limits, spelling};
+use crate::contract::{Cadence, Limits, Retired, spelling};
+
+/// Asked only where its table stands.
+const RETIRED: &str = "rest-retired";
 
 /// Every check, and the keys that set its limits.
-const CHECKS: [(&str, &[&str]); 13] = [
+const CHECKS: [(&str, &[&str]); 14] = [
     ("messages-seen", &["min_messages", "strict_streams"]),
     ("interval-match", &["drift", "jitter", "min_ticks"]),
     ("required-fields", &["min_messages", "strict_types"]),
@@ -19,6 +22,7 @@ const CHECKS: [(&str, &[&str]); 13] = [
     ("sessions-covered", &["sessions", "coverage"]),
     ("values-proven", &[]),
     ("prod-logs-clean", &[]),
+    (RETIRED, &["sessions", "silence", "ignore"]),
     ("signed-off", &[]),
 ];
 
@@ -56,6 +60,9 @@ fn read(owner: &Table<'_, '_>, limits: &mut Limits) {
             continue;
         }
         let Some(table) = checks.member_table(&name, value) else { continue };
+        if *check == RETIRED {
+            limits.retired.get_or_insert_default();
+        }
         let before = limits.min_ticks;
         for key in *keys {
             limit(&table, check, key, limits);
@@ -88,6 +95,9 @@ fn limit(table: &Table<'_, '_>, check: &str, key: &'static str, limits: &mut Lim
             *slot = found.value;
         }
     };
+    if check == RETIRED {
+        return retired(table, key, limits.retired.get_or_insert_default());
+    }
     match (check, key) {
         ("required-fields", "min_messages") => count(&mut limits.min_required_messages),
         (_, "min_messages") => count(&mut limits.min_messages),
@@ -103,5 +113,17 @@ fn limit(table: &Table<'_, '_>, check: &str, key: &'static str, limits: &mut Lim
         (_, "shift") => fraction(&mut limits.shift),
         (_, "significance") => fraction(&mut limits.significance),
         _ => {}
+    }
+}
+
+fn retired(table: &Table<'_, '_>, key: &'static str, limits: &mut Retired) {
+    match key {
+        "sessions" => limits.sessions = table.count(key).map(|count| count.value).or(limits.sessions),
+        "silence" => limits.silence = table.duration(key).map_or(limits.silence, |span| span.value),
+        _ => {
+            if let Some(names) = table.names(key) {
+                limits.ignore = names.value.into_iter().map(|name| name.value).collect();
+            }
+        }
     }
 }

@@ -197,3 +197,47 @@ fn as_many_sessions_as_are_asked_for_have_to_have_clean_logs() {
     assert_eq!(judged(&[clean(0), logged(1, None, "")]), (Verdict::Inconclusive, "no run judged it".into()));
     assert_eq!(judged(&[clean(0), logged(1, Some(Verdict::Fail), "")]).0, Verdict::Fail);
 }
+
+#[test]
+fn the_bound_on_wrong_values_is_that_of_all_pairs_together() {
+    let told = |runs: &[Outcome]| {
+        let merged = merge(runs, &ALL).unwrap();
+        check(&merged, "positions", Phase::BeforeEnabling, "values-match").clone()
+    };
+    let runs = [run(0, sample::passing()), run(1, sample::passing()), run(2, sample::passing())];
+    // 1 - 0.05^(1/3612)
+    let all = told(&runs).confidence;
+    assert!(all.starts_with("3612 pairs of 3 runs: mismatch rate below 0.083 % (95 %; "), "{all}");
+    let one = check(&runs[0], "positions", Phase::BeforeEnabling, "values-match");
+    assert_eq!(told(&runs[..1]).confidence, one.confidence, "one run says what it said");
+    // A run that was not asked adds nothing.
+    let mut unasked = runs.clone();
+    for found in unasked[2].features.iter_mut().flat_map(|f| &mut f.checks) {
+        found.verdict = found.verdict.filter(|_| found.check != "values-match");
+    }
+    let two = told(&unasked).confidence;
+    assert!(two.starts_with("2408 pairs of 2 runs: mismatch rate below 0.124 %"), "{two}");
+    // What went wrong in one run counts over the time of both.
+    let mut wrong = runs[..2].to_vec();
+    let episode = Episode {
+        class: Class::ValueMismatch,
+        feature: Some("positions".into()),
+        field: "pnl".into(),
+        first: wrong[0].first.unwrap(),
+        last: wrong[0].first.unwrap(),
+        findings: 1,
+        streams: 1,
+    };
+    wrong[0].episodes = vec![episode];
+    for feature in wrong.iter_mut().flat_map(|run| &mut run.features) {
+        feature.measures.market_time = Span::from_secs(3_600);
+    }
+    for (nth, run) in wrong.iter_mut().enumerate() {
+        let found = run.features.iter_mut().find(|f| &*f.name == "positions").unwrap();
+        found.measures.mismatched_pairs = u64::from(nth == 0);
+        found.measures.episodes = u64::from(nth == 0);
+    }
+    let said = told(&wrong).confidence;
+    assert!(said.starts_with("2408 pairs of 2 runs: mismatch rate below 0.197 %"), "{said}");
+    assert!(said.ends_with("; 0.5 episodes an hour"), "{said}");
+}

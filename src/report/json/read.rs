@@ -2,20 +2,22 @@
 //! Must not guess: what this version does not know is an error that says so.
 
 use super::{
-    Burst, Check, Connection, Counts, Feature, Field, Instant, Measured, Process, Proven, Report, SCHEMA,
-    Sample, Spread, Waiver, Watched, series,
+    Burst, Check, Connection, Counts, Endpoint, Feature, Field, Instant, Measured, Polled, Process, Proven,
+    Report, Requests, SCHEMA, Sample, Spread, Unasked, Waiver, Watched, series,
 };
 use crate::checks::CHECKS;
 use crate::contract::Align;
 use crate::model::outcome::{
-    CheckResult, ClockOffset, ConnectionOutcome, Episode, FeatureOutcome, FieldMeasure, FieldProven,
-    Measures, Outcome, ProcessOutcome, Quantiles, SessionOutcome, SessionsRequired, WaiverOutcome,
+    Asked, CheckResult, ClockOffset, ConnectionOutcome, EndpointOutcome, EndpointSession, Episode,
+    FeatureOutcome, FieldMeasure, FieldProven, Measures, Outcome, Polling, ProcessOutcome, Quantiles,
+    Requested, SessionOutcome, SessionsRequired, WaiverOutcome,
 };
 use crate::model::series::Timeline;
 use crate::model::{Class, Finding, Phase, Severity, Span, Timestamp, Verdict};
 use crate::report::signoff::NOT_ASKED;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -110,20 +112,70 @@ impl Feature<'_> {
             measures: self.measures.outcome()?,
             sessions: all(self.sessions, Watched::outcome)?,
             proofs: self.proofs.into_iter().map(Proven::outcome).collect(),
-            required: SessionsRequired {
-                sessions: self.sessions_required,
-                // Where it cannot be read nothing is covered.
-                coverage: self.coverage_required.and_then(|c| c.get().parse().ok()).unwrap_or(f64::INFINITY),
-            },
+            required: required(self.sessions_required, self.coverage_required),
+            polling: self.polling.map(Polled::outcome).unwrap_or_default(),
+            endpoint: self.endpoint.map(Endpoint::outcome).transpose()?,
         })
+    }
+}
+
+fn required(sessions: u64, coverage: Option<Box<RawValue>>) -> SessionsRequired {
+    // Where it cannot be read nothing is covered.
+    let coverage = coverage.and_then(|c| c.get().parse().ok()).unwrap_or(f64::INFINITY);
+    SessionsRequired { sessions, coverage }
+}
+
+/// The trade date, as days since 1970-01-01.
+fn day(date: &str) -> Result<i64, NotAReport> {
+    let midnight = Timestamp::parse_rfc3339(&format!("{date}T00:00:00Z"));
+    known("date", date, midnight.map(|t| t.0.div_euclid(86_400_000_000_000)))
+}
+
+impl Polled {
+    fn outcome(self) -> Polling {
+        Polling {
+            without: Requested { requests: self.requests_without, watched: Span(self.watched_without_ns) },
+            with: Requested { requests: self.requests_with, watched: Span(self.watched_with_ns) },
+        }
+    }
+}
+
+impl Endpoint {
+    fn outcome(self) -> Result<EndpointOutcome, NotAReport> {
+        Ok(EndpointOutcome {
+            required: required(self.sessions_required, self.coverage_required),
+            sessions: all(self.sessions, Unasked::outcome)?,
+            ignored: self.ignored,
+            outside: self.outside_hours,
+            doubts: self.doubts,
+        })
+    }
+}
+
+impl Unasked {
+    fn outcome(self) -> Result<EndpointSession, NotAReport> {
+        Ok(EndpointSession {
+            day: day(&self.date)?,
+            open: self.open.0,
+            close: self.close.0,
+            length: Span(self.length_ns),
+            covered: Span(self.covered_ns),
+            asked: self.asked.outcome(),
+            expected: self.expected.outcome(),
+        })
+    }
+}
+
+impl Requests {
+    fn outcome(self) -> Asked {
+        Asked { requests: self.requests, first: time(self.first), last: time(self.last), what: self.what }
     }
 }
 
 impl Watched {
     fn outcome(self) -> Result<SessionOutcome, NotAReport> {
-        let midnight = Timestamp::parse_rfc3339(&format!("{}T00:00:00Z", self.date));
         Ok(SessionOutcome {
-            day: known("date", &self.date, midnight.map(|t| t.0.div_euclid(86_400_000_000_000)))?,
+            day: day(&self.date)?,
             open: self.open.0,
             close: self.close.0,
             length: Span(self.length_ns),

@@ -71,6 +71,53 @@ mod reader {
         pub proofs: Vec<Proof>,
         pub sessions_required: u64,
         pub coverage_required: f64,
+        pub polling: Option<Polling>,
+        pub endpoint: Option<Endpoint>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Polling {
+        pub requests_without: u64,
+        pub watched_without_ns: i64,
+        pub requests_with: u64,
+        pub watched_with_ns: i64,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Endpoint {
+        pub sessions_required: u64,
+        pub coverage_required: f64,
+        pub sessions: Vec<Unasked>,
+        pub ignored: u64,
+        pub outside_hours: u64,
+        pub doubts: Vec<String>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Unasked {
+        pub date: String,
+        pub open: Instant,
+        pub close: Instant,
+        pub length_ns: i64,
+        pub covered_ns: i64,
+        pub asked: Requests,
+        pub expected: Requests,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)] // that each member is there, with this type, is what is tested
+    pub struct Requests {
+        pub requests: u64,
+        pub first: Option<Instant>,
+        pub last: Option<Instant>,
+        pub what: String,
     }
 
     #[derive(Debug, Deserialize)]
@@ -364,7 +411,7 @@ fn the_same_outcome_gives_the_same_bytes() {
 
 #[test]
 fn what_was_written_is_read_back_whole() {
-    for outcome in [sample::passing(), sample::failing(), sample::hostile()] {
+    for outcome in [sample::passing(), sample::failing(), sample::hostile(), sample::retired()] {
         let text = to_json(&outcome);
         let again = from_json(&text).unwrap();
         assert_eq!(String::from_utf8(to_json(&again)).unwrap(), String::from_utf8(text).unwrap());
