@@ -74,12 +74,32 @@ fn examined(contract_text: &str, feeds: &Feeds) -> (Examined, Verdict) {
     (examine(script.contract(), &script.observations()), verdict)
 }
 
+/// What a whole run comes to: the checks that give it its verdict, or the findings that fail none.
+fn run_says(contract_text: &str, feeds: &Feeds) -> String {
+    let outcome = script(contract_text, feeds).run().outcome;
+    let checks = outcome.features.iter().flat_map(|f| &f.checks);
+    let decisive = checks.filter(|c| c.verdict == Some(outcome.verdict));
+    let said: Vec<String> = match outcome.verdict {
+        Verdict::Pass => outcome
+            .findings
+            .iter()
+            .filter(|(_, n)| *n > 0)
+            .map(|(class, n)| format!("{n} `{class}`"))
+            .collect(),
+        Verdict::Fail => decisive.map(|c| format!("`{}`: {}", c.check, c.observed)).collect(),
+        Verdict::Inconclusive => decisive.map(|c| format!("`{}`", c.check)).collect(),
+    };
+    [vec![outcome.verdict.to_string()], said].concat().join("<br>")
+}
+
 fn faults(examined: &Examined) -> Vec<&'static str> {
     examined.complaints.iter().filter(|c| c.weight == Weight::Fault).map(|c| c.code).collect()
 }
 
 /// How the contract is wrong, what feeds say, the code, a phrase of the cure, and the verdict of a whole run.
 struct Row {
+    /// In words.
+    what: &'static str,
     edits: &'static [(&'static str, &'static str)],
     feeds: Feeds,
     code: &'static str,
@@ -89,45 +109,78 @@ struct Row {
     cured: bool,
 }
 
-fn contract_row(from: &'static str, to: &'static str, code: &'static str, cure: &'static str) -> Row {
+fn contract_row(
+    what: &'static str,
+    from: &'static str,
+    to: &'static str,
+    code: &'static str,
+    cure: &'static str,
+) -> Row {
     let edits: &'static [_] = Box::leak(Box::new([(from, to)]));
-    Row { edits, feeds: HEALTHY, code, cure, verdict: Verdict::Fail, cured: true }
+    Row { what, edits, feeds: HEALTHY, code, cure, verdict: Verdict::Fail, cured: true }
 }
 
-fn feed_row(ws: fn(u32) -> Vec<(f64, String)>, code: &'static str, cure: &'static str) -> Row {
-    Row { edits: &[], feeds: Feeds { ws, ..HEALTHY }, code, cure, verdict: Verdict::Fail, cured: false }
+fn feed_row(
+    what: &'static str,
+    ws: fn(u32) -> Vec<(f64, String)>,
+    code: &'static str,
+    cure: &'static str,
+) -> Row {
+    Row { what, edits: &[], feeds: Feeds { ws, ..HEALTHY }, code, cure, verdict: Verdict::Fail, cured: false }
 }
 
 fn rows() -> Vec<Row> {
     vec![
-        contract_row("type = \"positions\"", "type = \"position\"", "ws-other-type", "type = \"positions\""),
+        contract_row(
+            "the message type is called otherwise",
+            "type = \"positions\"",
+            "type = \"position\"",
+            "ws-other-type",
+            "type = \"positions\"",
+        ),
         Row {
             // Nothing can be read on the control's side, so nothing is proven either way.
             verdict: Verdict::Inconclusive,
             ..contract_row(
+                "`records` of `rest` points nowhere",
                 "records = \"/positions\"",
                 "records = \"/list\"",
                 "rest-records",
                 "records = \"/positions\"",
             )
         },
-        contract_row("records = \"/data\"", "records = \"/body\"", "ws-records", "records = \"/data\""),
         contract_row(
+            "`records` of `ws` points nowhere",
+            "records = \"/data\"",
+            "records = \"/body\"",
+            "ws-records",
+            "records = \"/data\"",
+        ),
+        contract_row(
+            "a field is called otherwise in messages",
             "value = { type = \"decimal\" }",
             "value = { type = \"decimal\", ws = \"amount\" }",
             "field-other-name",
             "ws = \"value\"",
         ),
         contract_row(
+            "a field's `type` is too narrow",
             "value = { type = \"decimal\" }",
             "value = { type = \"integer\" }",
             "field-other-type",
             "type = \"decimal\"",
         ),
-        contract_row("interval = \"10s\"", "interval = \"30s\"", "pace", "interval = \"10s\""),
+        contract_row(
+            "messages come at another pace than `interval`",
+            "interval = \"10s\"",
+            "interval = \"30s\"",
+            "pace",
+            "interval = \"10s\"",
+        ),
         Row {
             cured: false,
             ..contract_row(
+                "an enum has a value that is not in `values`",
                 "values = [\"LONG\", \"SHORT\"]",
                 "values = [\"LONG\"]",
                 "field-bad-value",
@@ -141,6 +194,7 @@ fn rows() -> Vec<Row> {
                 ..HEALTHY
             },
             ..contract_row(
+                "messages lack a field that REST gives",
                 "value = { type = \"decimal\" }",
                 "value = { type = \"decimal\" }\npl = { type = \"decimal\" }",
                 "field-missing",
@@ -154,32 +208,46 @@ fn rows() -> Vec<Row> {
                 ..HEALTHY
             },
             verdict: Verdict::Pass,
-            ..contract_row("", "", "ws-undeclared", "ignore_types")
+            ..contract_row("messages of a type that nobody declared", "", "", "ws-undeclared", "ignore_types")
         },
         Row {
             feeds: Feeds { ws: |k| vec![(0.0, frame(k).replace("\"type\"", "\"kind\""))], ..HEALTHY },
-            ..contract_row("", "", "ws-no-type", "their type stands at \"/kind\"")
+            ..contract_row(
+                "messages carry their type elsewhere",
+                "",
+                "",
+                "ws-no-type",
+                "their type stands at \"/kind\"",
+            )
         },
         Row {
             cured: true,
             ..feed_row(
+                "keys are written otherwise on one side",
                 |k| vec![(0.0, frame(k).replace("\"ES\"", "\"/es\"").replace("\"NQ\"", "\"/nq\""))],
                 "key-written-otherwise",
                 "[\"upper\", \"strip:/\"]",
             )
         },
         feed_row(
+            "keys are other names on one side",
             |k| vec![(0.0, frame(k).replace("\"ES\"", "\"1\"").replace("\"NQ\"", "\"2\""))],
             "key-disjoint",
             "a `map` from one to the other",
         ),
         Row {
             cured: true,
-            ..feed_row(|k| vec![(0.0, frame(k).replace(".25", ".250192"))], "value-rounded", "round = 2")
+            ..feed_row(
+                "one side rounds",
+                |k| vec![(0.0, frame(k).replace(".25", ".250192"))],
+                "value-rounded",
+                "round = 2",
+            )
         },
         Row {
             cured: true,
             ..feed_row(
+                "one side counts in cents",
                 |k| {
                     vec![(
                         0.0,
@@ -194,8 +262,14 @@ fn rows() -> Vec<Row> {
                 "scale = { ws = \"0.01\" }",
             )
         },
-        feed_row(|k| vec![(0.0, frame(k).replace(".25", ".75"))], "value-differs", "cutover explain"),
         feed_row(
+            "values differ, and stay different",
+            |k| vec![(0.0, frame(k).replace(".25", ".75"))],
+            "value-differs",
+            "cutover explain",
+        ),
+        feed_row(
+            "messages never come for some keys of REST",
             |k| vec![(0.0, frame(k).split(r#",{"symbol":"NQ""#).next().unwrap().to_string() + "]}")],
             "ws-lacks-streams",
             "only = { is_active = true }",
@@ -204,6 +278,7 @@ fn rows() -> Vec<Row> {
         Row {
             edits: &[("[\"heartbeat\"]", "[\"heartbeat\"]\nkeepalive_types = [\"pong\"]")],
             ..feed_row(
+                "F1: messages stop, and the socket answers pings",
                 |k| if k < 2 { vec![(0.0, frame(k))] } else { vec![(0.0, r#"{"type":"pong"}"#.into())] },
                 "ws-stops",
                 "CHANNEL_GROUP_EXPIRY",
@@ -222,14 +297,26 @@ fn rows() -> Vec<Row> {
                 ..HEALTHY
             },
             cured: false,
-            ..contract_row("", "", "ws-closed-by-error", "a message without a handler")
+            ..contract_row(
+                "F2: the server closes every client with 1011",
+                "",
+                "",
+                "ws-closed-by-error",
+                "a message without a handler",
+            )
         },
         // F3: the handshake is fine, and nothing ever comes.
-        feed_row(|_| Vec::new(), "ws-silent", "is the process that broadcasts running?"),
+        feed_row(
+            "F3: the handshake is fine, and nothing comes",
+            |_| Vec::new(),
+            "ws-silent",
+            "is the process that broadcasts running?",
+        ),
         // The socket lives, and no feature does.
         Row {
             edits: &[("[\"heartbeat\"]", "[\"heartbeat\"]\nkeepalive_types = [\"pong\"]")],
             ..feed_row(
+                "nothing comes but signs of life",
                 |_| vec![(0.0, r#"{"type":"pong"}"#.into())],
                 "ws-only-keepalive",
                 "the socket lives and the feeds do not",
@@ -237,6 +324,7 @@ fn rows() -> Vec<Row> {
         },
         // F4, F7: one producer fails, others go on.
         feed_row(
+            "F4, F7: other types come, this feature's never",
             |k| {
                 vec![
                     (0.0, format!(r#"{{"type":"heartbeat","n":{k}}}"#)),
@@ -250,6 +338,7 @@ fn rows() -> Vec<Row> {
         Row {
             verdict: Verdict::Pass,
             ..feed_row(
+                "F5: messages of keys that REST never gives",
                 |k| vec![(0.0, frame(k).replace("]}", r#",{"symbol":"PAPER-2","side":"LONG","value":1}]}"#))],
                 "ws-strangers",
                 "stop there",
@@ -258,7 +347,12 @@ fn rows() -> Vec<Row> {
         // F6: two schedulers. Nothing is lost or wrong, so a run passes, with a warning for each.
         Row {
             verdict: Verdict::Pass,
-            ..feed_row(|k| vec![(0.0, frame(k)), (0.4, frame(k))], "ws-twice", "two schedulers")
+            ..feed_row(
+                "F6: everything comes twice",
+                |k| vec![(0.0, frame(k)), (0.4, frame(k))],
+                "ws-twice",
+                "two schedulers",
+            )
         },
         Row {
             feeds: Feeds {
@@ -268,7 +362,7 @@ fn rows() -> Vec<Row> {
             },
             verdict: Verdict::Inconclusive,
             cured: false,
-            ..contract_row("", "", "rest-empty", "an empty list proves nothing")
+            ..contract_row("both sides are empty", "", "", "rest-empty", "an empty list proves nothing")
         },
     ]
 }
@@ -303,6 +397,46 @@ fn each_fault_is_named_with_its_cure() {
             );
         }
     }
+}
+
+/// One row a fault: what is wrong, what `doctor` calls it and says of it, and what a run of `watch` comes to.
+fn table() -> String {
+    let mut table =
+        String::from("| what is wrong | `doctor` | its cure | `watch` |\n| --- | --- | --- | --- |\n");
+    for row in rows() {
+        let wrong = row.edits.iter().fold(text(), |text, (from, to)| text.replacen(from, to, 1));
+        let (found, _) = examined(&wrong, &row.feeds);
+        let complaint = found.complaints.iter().find(|c| c.code == row.code).unwrap();
+        let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+        let run = run_says(&wrong, &row.feeds);
+        let cells = [row.what, &format!("`{}`", row.code), &complaint.cure, &run].map(cell);
+        table.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    table
+}
+
+const PAGE: &str = "docs/doctor.md";
+const TABLE: (&str, &str) = ("<!-- begin: made by tests/doctor.rs -->\n", "<!-- end -->\n");
+
+/// The page around its table, and the table.
+fn page() -> (String, String, String) {
+    let page = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE)).unwrap();
+    let (before, rest) = page.split_once(TABLE.0).unwrap();
+    let (table, after) = rest.split_once(TABLE.1).unwrap();
+    (before.to_string(), table.to_string(), after.to_string())
+}
+
+#[test]
+fn the_page_says_what_doctor_says() {
+    assert_eq!(page().1, table(), "cargo test --test doctor renew -- --ignored");
+}
+
+#[test]
+#[ignore = "writes docs/doctor.md"]
+fn renew() {
+    let (before, _, after) = page();
+    let whole = format!("{before}{}{}{}{after}", TABLE.0, table(), TABLE.1);
+    std::fs::write(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE), whole).unwrap();
 }
 
 #[test]

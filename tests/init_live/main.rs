@@ -1,0 +1,78 @@
+//! `cutover init` on living feeds of other shapes than the reference server's: a small server of its own speaks as real
+//! back ends do, `init` writes a contract from it, and `watch` judges the same feeds by that contract, unedited.
+
+#![cfg(feature = "io")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the program's files are read back; the server lives in real time"
+)]
+
+mod server;
+mod shapes;
+
+use server::Server;
+use shapes::{SHAPES, Shape};
+use std::path::Path;
+use std::process::Command;
+
+/// What a command printed, and its exit code.
+fn run(folder: &Path, arguments: &[&str]) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "RUST_LOG"] {
+        command.env_remove(name);
+    }
+    let output = command.current_dir(folder).args(arguments).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    (output.status.code().unwrap_or(-1), text.into_owned())
+}
+
+/// A machine that is held up makes a second longer, which the stream is rightly blamed for, and nothing else.
+const ATTEMPTS: usize = 4;
+
+/// What became of one shape: nothing, or in words what was not as it should be.
+fn tried(server: &Server, shape: &Shape) -> Result<(), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let rest = format!("http://{}/{}/rest{}", server.address, shape.name, shape.query);
+    let ws = format!("ws://{}/{}/ws", server.address, shape.name);
+    let init = ["init", "c.toml", "--for", "14s", "--poll", "200ms", "--rest", &rest, "--ws", &ws, "-q"];
+    let (code, said) = run(folder.path(), &init);
+    let contract = std::fs::read_to_string(folder.path().join("c.toml")).unwrap_or_default();
+    if code != 0 {
+        return Err(format!("init exits with {code}: {said}\n{contract}"));
+    }
+    for line in shape.says {
+        if !contract.contains(line) {
+            return Err(format!("no `{line}` in\n{contract}"));
+        }
+    }
+    let mut said = String::new();
+    for attempt in 0..ATTEMPTS {
+        let reports = format!("r{attempt}");
+        let watch = ["watch", "--contract", "c.toml", "--for", "16s", "--report-dir", &reports, "-q"];
+        let (code, told) = run(folder.path(), &watch);
+        if code == shape.exit {
+            return Ok(());
+        }
+        said = format!("watch exits with {code}, not {}: {told}\n{contract}", shape.exit);
+        let findings = std::fs::read_to_string(folder.path().join(reports).join("findings.csv")).unwrap();
+        if code != 1
+            || !findings.lines().skip(1).all(|line| line.starts_with("jitter,") || line.contains(",info,"))
+        {
+            break;
+        }
+    }
+    Err(said)
+}
+
+#[test]
+fn what_init_writes_judges_living_feeds_of_many_shapes() {
+    let server = Server::start();
+    let told: Vec<(&str, Result<(), String>)> = std::thread::scope(|scope| {
+        let server = &server;
+        let all: Vec<_> = SHAPES.iter().map(|s| (s.name, scope.spawn(move || tried(server, s)))).collect();
+        all.into_iter().map(|(name, thread)| (name, thread.join().unwrap())).collect()
+    });
+    let failed: Vec<String> =
+        told.into_iter().filter_map(|(name, told)| Some(format!("{name}: {}", told.err()?))).collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+}
