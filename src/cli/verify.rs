@@ -28,7 +28,8 @@ Examples:
 Captures beside their reports are hashed again, and so is what else a run wrote there, by the digests that
 the chain or a signature has of it. What is not there is told, and is no failure.
 
-Exit 0 where all signatures (and the chain of --evidence) hold, 1 where one does not or a file was changed, 3 where a signature covers less than is given, or there is none.";
+Exit 0 where all signatures (and the chain of --evidence) hold, 1 where one does not or a file was changed,
+3 where a signature covers less than is given, or there is none.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
