@@ -6,7 +6,7 @@
 pub mod arguments;
 pub mod backend;
 pub mod baseline;
-pub mod captures;
+pub mod beside;
 pub mod console;
 pub mod evidence;
 pub mod exit;

@@ -4,6 +4,9 @@
 #![allow(clippy::disallowed_methods, reason = "a test writes and reads files")]
 
 use assert_cmd::Command;
+use cutover::evidence::beside::Files;
+use cutover::evidence::chain;
+use cutover::evidence::sign::sha256;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -129,6 +132,134 @@ fn a_changed_byte_beside_the_evidence_is_told_with_both_digests() {
     let told = place.expect(0, "verify --evidence ev");
     assert!(told.contains("; 1 capture is not there to be checked"), "{told}");
     assert!(told.contains(": valid: the capture of "), "{told}");
+}
+
+/// What a run leaves beside its report.
+const PAGES: [&str; 5] = ["findings.csv", "junit.xml", "report.html", "signoff.csv", "summary.md"];
+
+/// One bit in the middle.
+fn spoilt(bytes: &[u8]) -> Vec<u8> {
+    let mut changed = bytes.to_vec();
+    changed[bytes.len() / 2] ^= 1;
+    changed
+}
+
+#[test]
+fn a_changed_byte_of_what_a_run_wrote_beside_its_report_is_told_with_both_digests() {
+    let place = Place::new();
+    let run = place.store(19, "capture.jsonl", &[]);
+    let links = chain::read(&place.read("ev/evidence.jsonl")).unwrap();
+    assert_eq!(links[0].files.keys().collect::<Vec<_>>(), PAGES);
+    let told = place.expect(0, SIGN);
+    assert!(PAGES.iter().all(|page| told.contains(&format!("\n    {page} "))), "{told}");
+    let told = place.expect(0, "verify --evidence ev");
+    assert!(!told.contains("not there"), "{told}");
+    for page in PAGES {
+        let path = format!("{run}/{page}");
+        let was = place.bytes(&path);
+        let changed = spoilt(&was);
+        place.write(&path, &changed);
+        let (signed, found) = (sha256(&was), sha256(&changed));
+        assert_eq!(links[0].files[page], signed);
+        let name = path.split_once('/').unwrap().1;
+        let why = format!("was changed after it was judged: {signed} was signed, {found} is there; put back");
+        let told = place.expect(1, "verify --evidence ev");
+        assert!(told.lines().any(|line| line.starts_with(&format!("{name}: not valid: {why}"))), "{told}");
+        let signature = told.lines().find(|line| line.starts_with("signatures/")).unwrap();
+        assert!(signature.contains(&format!(": not valid: {name} {why}")), "{told}");
+        assert!(place.expect(2, SIGN).contains(&format!("could not sign: {name} {why}")));
+        // By the run's own folder the signature tells.
+        assert!(place.expect(1, &format!("verify {run}")).contains(&format!("not valid: {name} {why}")));
+        // What is gone is told, and is no failure.
+        std::fs::remove_file(place.path(&path)).unwrap();
+        let told = place.expect(0, "verify --evidence ev");
+        assert!(told.contains("; 1 other file is not there to be checked"), "{told}");
+        let folder = run.split_once('/').unwrap().1;
+        assert!(told.contains(&format!(": valid: {page} of {folder} is not there to be checked")), "{told}");
+        place.write(&path, &was);
+    }
+    // A page that is made anew in its place is the same page.
+    for (format, page) in [("html", 2), ("signoff", 3), ("summary", 4), ("junit", 1)] {
+        place.expect(0, &format!("report {run} --format {format} -o {run}/{}", PAGES[page]));
+    }
+    // A page of several runs, or with what came after, is another one; elsewhere it harms nothing.
+    place.expect(0, &format!("{GATE} --signoff signed.csv --html {run}/gate.html"));
+    place.expect(0, "verify --evidence ev");
+    place.expect(0, &format!("{GATE} --signoff {run}/signoff.csv"));
+    let told = place.expect(1, "verify --evidence ev");
+    assert!(told.contains("remove it, and keep what is made anew elsewhere"), "{told}");
+}
+
+#[test]
+fn a_chain_written_before_files_were_chained_stays_valid() {
+    let place = Place::new();
+    let runs = [19, 20].map(|day| place.store(day, "capture.jsonl", &[]));
+    let mut old = String::new();
+    for mut link in chain::read(&place.read("ev/evidence.jsonl")).unwrap() {
+        link.previous = chain::head(&old);
+        link.files = Files::new();
+        old += &link.line();
+    }
+    assert!(!old.contains("files"), "{old}");
+    place.write("ev/evidence.jsonl", &old);
+    let page = format!("{}/signoff.csv", runs[0]);
+    let was = place.bytes(&page);
+    place.write(&page, spoilt(&was));
+    // Nothing is known of the page, and nobody signed it.
+    let told = place.expect(3, "verify --evidence ev");
+    assert!(told.starts_with("evidence.jsonl: valid: 2 lines") && told.lines().count() == 2, "{told}");
+    place.write(&page, &was);
+    // Whoever signs covers what is there; what is stored next is chained with its files.
+    place.expect(0, SIGN);
+    place.store(21, "capture.jsonl", &[]);
+    place.expect(3, "verify --evidence ev");
+    place.expect(0, SIGN);
+    place.expect(0, "verify --evidence ev");
+    place.write(&page, spoilt(&was));
+    let told = place.expect(1, "verify --evidence ev");
+    assert!(told.starts_with("evidence.jsonl: valid: 3 lines"), "{told}");
+    assert!(told.contains("/signoff.csv was changed after it was judged: "), "{told}");
+    place.write(&page, &was);
+    // A chain that was written anew over a changed page is told by the signature.
+    let page = format!("{}/findings.csv", runs[1]);
+    let changed = spoilt(&place.bytes(&page));
+    place.write(&page, &changed);
+    let mut forged = String::new();
+    for mut link in chain::read(&place.read("ev/evidence.jsonl")).unwrap() {
+        link.previous = chain::head(&forged);
+        if runs[1].ends_with(link.file.split('/').next().unwrap()) {
+            link.files.insert("findings.csv".into(), sha256(&changed));
+        }
+        forged += &link.line();
+    }
+    place.write("ev/evidence.jsonl", &forged);
+    let told = place.expect(1, "verify --evidence ev");
+    assert!(told.starts_with("evidence.jsonl: valid: 3 lines"), "{told}");
+    assert!(told.contains("/findings.csv was changed after it was judged: "), "{told}");
+    place.write("ev/evidence.jsonl", forged.replace("\"findings.csv\"", "\"../findings.csv\""));
+    place.expect(1, "verify --evidence ev");
+    let one = forged.lines().next().unwrap().replacen("}", ",\"files\":{\"../x\":\"y\"}}", 1) + "\n";
+    place.write("ev/evidence.jsonl", one);
+    let told = place.expect(1, "verify --evidence ev");
+    assert!(told.contains("line 1: it is no line of a chain: `../x` is no file's name"), "{told}");
+}
+
+#[test]
+fn a_changed_byte_of_a_drill_is_told() {
+    let place = Place::new();
+    let made = "simulate a.jsonl --contract c.toml --from 2025-12-19T14:30:00Z --for 5m -q";
+    place.expect(0, made);
+    let told = place.expect(
+        0,
+        "drill a.jsonl --feature positions --class value_mismatch --places 1 --for 4m --evidence ev -q",
+    );
+    let run = told.trim_end().lines().last().unwrap();
+    let path = format!("{run}/drill.json");
+    let was = place.bytes(&path);
+    assert!(place.expect(3, "verify --evidence ev").starts_with("evidence.jsonl: valid: 1 lines"));
+    place.write(&path, spoilt(&was));
+    let told = place.expect(1, "verify --evidence ev");
+    assert!(told.contains("/drill.json: not valid: was changed after it was judged: "), "{told}");
 }
 
 #[test]

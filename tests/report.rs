@@ -36,6 +36,7 @@ fn a_report_is_rendered_again_as_the_run_rendered_it() {
             ("signoff", "signoff.csv"),
             ("summary", "summary.md"),
             ("junit", "junit.xml"),
+            ("html", "report.html"),
         ] {
             let (code, out, _) = cutover(&folder, &["report", from, "--format", format]);
             assert_eq!(code, 1, "the verdict's");

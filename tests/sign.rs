@@ -85,6 +85,19 @@ fn a_signature_holds_until_something_changes() {
     // Given by itself, the run is the same evidence.
     assert_eq!(cutover(&folder, &["verify", "runs/a"]).0, 0);
 
+    // Without a chain a signature covers the pages that are there when it is made.
+    let page = read(&folder, "runs/a/signoff.csv");
+    std::fs::write(folder.path().join("runs/a/signoff.csv"), page.replacen("PASS", "PASs", 1)).unwrap();
+    let (code, told, _) = verify();
+    assert_eq!(code, 1);
+    assert!(told.contains("not valid: a/signoff.csv was changed after it was judged: "), "{told}");
+    std::fs::remove_file(folder.path().join("runs/a/signoff.csv")).unwrap();
+    let (code, told, _) = verify();
+    assert_eq!(code, 0, "{told}");
+    let gone = "valid: the capture and signoff.csv of a are not there to be checked\n";
+    assert!(told.ends_with(gone), "{told}");
+    std::fs::write(folder.path().join("runs/a/signoff.csv"), page).unwrap();
+
     let report = read(&folder, "runs/a/report.json");
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("runs/a/report.json", &format!("{report}\n"));

@@ -1,17 +1,18 @@
 //! Owns how a person points at evidence: report folders, reports and captures, read into outcomes.
 //! Must not judge what they hold together.
 
-use super::captures::Hashed;
+use super::beside::Hashed;
 use super::exit::WrongUse;
 use super::{replay, store};
 use crate::evidence::aside::{Aside, SetAside};
-use crate::evidence::beside::Beside;
+use crate::evidence::beside::{Files, Folder, Known};
 use crate::evidence::sign::{Evidence, GivenRun, NotASignature, Run, Signature, sha256};
 use crate::evidence::{NotOneEvidence, merge};
 use crate::model::{FeatureOutcome, Outcome, Phase, Verdict};
 use crate::report::json;
 use anyhow::Context;
 use clap::Args;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// How evidence may be given, for messages.
@@ -66,13 +67,16 @@ pub struct Found {
     pub pieces: Vec<Piece>,
     /// What was set aside in the folder of `--evidence`, each with how many pieces were stored before it.
     asides: Vec<(SetAside, usize)>,
+    /// What the chain of `--evidence` says of the files beside its reports.
+    files: BTreeMap<PathBuf, Files>,
 }
 
 /// What was given, in order: stored runs as they were stored, those of other folders by name.
 pub fn find(given: &Given) -> anyhow::Result<Found> {
-    let (mut pieces, mut asides) = (Vec::new(), Vec::new());
+    let (mut pieces, mut asides, mut files) = (Vec::new(), Vec::new(), BTreeMap::new());
     if let Some(store) = &given.store {
         let stored = store::reports(store)?;
+        files.extend(stored.reports.iter().cloned().zip(stored.files));
         pieces.extend(stored.reports.into_iter().map(Piece::Report));
         asides = stored.asides;
     }
@@ -90,7 +94,7 @@ pub fn find(given: &Given) -> anyhow::Result<Found> {
             pieces.push(Piece::Capture(path.clone()));
         }
     }
-    Ok(Found { pieces, asides })
+    Ok(Found { pieces, asides, files })
 }
 
 /// The report of a folder, or those of the folders in it.
@@ -194,8 +198,10 @@ struct Gotten {
     piece: Piece,
     run: Run,
     outcome: Outcome,
-    /// What stands of its captures; nothing is known before `look_beside`.
-    beside: Beside,
+    /// What was stored of the files beside its report.
+    files: Files,
+    /// What is known of its folder: nothing before `look_beside`.
+    folder: Folder,
     /// Features of which it counts no more.
     aside: Vec<String>,
 }
@@ -225,9 +231,9 @@ impl Gathered {
     /// What counts of the feature: each run with whether it fails a check of it, and what was set aside.
     pub fn evidence(&self, feature: &str) -> Evidence {
         let given = |gotten: &Gotten| GivenRun {
-            run: gotten.run.clone(),
+            run: Run { files: gotten.folder.to_sign(), ..gotten.run.clone() },
             failed: gotten.feature(feature).is_some_and(|f| f.verdict == Verdict::Fail),
-            beside: gotten.beside.clone(),
+            folder: gotten.folder.clone(),
         };
         let set_aside = self.asides.iter().filter(|(name, _)| name == feature);
         Evidence {
@@ -279,17 +285,17 @@ impl Gathered {
         outcome.notes.splice(0..0, told.map(|(name, aside)| aside.words(name)));
     }
 
-    /// Hashes the captures that stand beside the reports again, as long as that takes.
+    /// Hashes the files that stand beside the reports again, their captures too, as long as that takes.
     pub fn look_beside(&mut self, hashed: &mut Hashed) -> anyhow::Result<()> {
         let given = self.runs.iter().filter(|gotten| matches!(gotten.piece, Piece::Capture(_)));
         let elsewhere: Vec<String> = given.flat_map(|gotten| gotten.outcome.capture_sha256.clone()).collect();
         for gotten in &mut self.runs {
             let Piece::Report(path) = &gotten.piece else { continue };
-            let signed = &gotten.outcome.capture_sha256;
-            gotten.beside = match path.ends_with(json::FILE) {
-                true => hashed.beside(&folder_of(path), signed, &elsewhere)?,
-                // In a folder of many reports it cannot be told whose a capture is.
-                false => Beside { absent: signed.clone(), ..Beside::default() },
+            let known = Known::of(&gotten.outcome.capture_sha256, &gotten.files);
+            gotten.folder = match path.ends_with(json::FILE) {
+                true => hashed.folder(&folder_of(path), known, &elsewhere)?,
+                // In a folder of many reports it cannot be told whose a capture or a page is.
+                false => Folder { known, there: Some(Vec::new()) },
             };
         }
         Ok(())
@@ -311,13 +317,17 @@ fn run_of(piece: &Piece, outcome: &Outcome, report: &[u8]) -> Run {
         report_sha256: sha256(report),
         contract_sha256: outcome.contract_sha256.clone(),
         capture_sha256: outcome.capture_sha256.clone(),
+        files: Files::new(),
     }
 }
 
 /// Reads each piece, captures judged in these phases, and tells what of it was set aside.
 pub fn gather(found: &Found, contract: Option<&Path>, phases: &[Phase]) -> anyhow::Result<Gathered> {
-    let mut runs =
-        found.pieces.iter().map(|piece| read(piece, contract, phases)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut runs = Vec::new();
+    for piece in &found.pieces {
+        let files = found.files.get(piece.path()).cloned().unwrap_or_default();
+        runs.push(Gotten { files, ..read(piece, contract, phases)? });
+    }
     let mut asides = Vec::new();
     for (said, before) in &found.asides {
         let name = &said.feature;
@@ -365,7 +375,8 @@ fn read(piece: &Piece, contract: Option<&Path>, phases: &[Phase]) -> anyhow::Res
         }
     };
     let run = run_of(piece, &outcome, &bytes);
-    Ok(Gotten { piece: piece.clone(), run, outcome, beside: Beside::default(), aside: Vec::new() })
+    let (files, folder) = (Files::new(), Folder::default());
+    Ok(Gotten { piece: piece.clone(), run, outcome, files, folder, aside: Vec::new() })
 }
 
 fn merged(outcomes: &[Outcome], phases: &[Phase], from: &[&Gotten]) -> anyhow::Result<Outcome> {

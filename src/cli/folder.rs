@@ -1,6 +1,7 @@
 //! Owns the folder that a run leaves behind: made before the work begins, each file in it whole or
 //! not there. Must not know what the files say.
 
+use crate::evidence::sign::Hash;
 use crate::model::Timestamp;
 use crate::report::{drill, findings, html, json, junit, signoff, summary};
 use anyhow::Context;
@@ -11,9 +12,9 @@ use std::path::{Path, PathBuf};
 /// What is being written carries this suffix until it is whole.
 const PART: &str = "part";
 
-/// All files that a report consists of.
-const REPORT_FILES: [&str; 7] =
-    [json::FILE, html::FILE, signoff::FILE, findings::FILE, summary::FILE, junit::FILE, drill::FILE];
+/// All files that a report consists of besides `report.json`, which all of them follow from.
+pub const OTHER_FILES: [&str; 6] =
+    [html::FILE, signoff::FILE, findings::FILE, summary::FILE, junit::FILE, drill::FILE];
 
 /// Folders of one name are told apart by a number; more than this is a mistake.
 const MOST_OF_ONE_NAME: u32 = 10_000;
@@ -73,8 +74,8 @@ impl ReportFolder {
         &self.dir
     }
 
-    /// Writes a file whole: first under another name, which its own replaces at the end.
-    pub fn write(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    /// Writes a file whole: first under another name, which its own replaces at the end. Its digest.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> anyhow::Result<String> {
         let mut part = self.stream(name)?;
         part.write_all(bytes)
             .with_context(|| format!("could not write {}", self.dir.join(name).display()))?;
@@ -86,7 +87,7 @@ impl ReportFolder {
         let whole = self.dir.join(name);
         let part = self.dir.join(format!("{name}.{PART}"));
         let file = create(&part).with_context(|| format!("could not write {}", part.display()))?;
-        Ok(PartFile { file: BufWriter::new(file), part, whole })
+        Ok(PartFile { file: BufWriter::new(file), hash: Hash::default(), part, whole })
     }
 
     fn probe(&self) -> io::Result<()> {
@@ -101,7 +102,7 @@ pub fn write_whole(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let could_not = || format!("could not write {}", file.display());
     let name = file.file_name().with_context(could_not)?.to_string_lossy().into_owned();
     let dir = file.parent().map(Path::to_path_buf).filter(|dir| !dir.as_os_str().is_empty());
-    ReportFolder { dir: dir.unwrap_or_else(|| ".".into()) }.write(&name, bytes)
+    ReportFolder { dir: dir.unwrap_or_else(|| ".".into()) }.write(&name, bytes).map(|_| ())
 }
 
 fn refusal(dir: &Path) -> String {
@@ -137,7 +138,7 @@ fn new_folder(parent: &Path, run: &str) -> anyhow::Result<PathBuf> {
 }
 
 fn remove_earlier_report(dir: &Path) -> io::Result<()> {
-    for name in REPORT_FILES {
+    for name in OTHER_FILES.into_iter().chain([json::FILE]) {
         for path in [dir.join(name), dir.join(format!("{name}.{PART}"))] {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -152,24 +153,28 @@ fn remove_earlier_report(dir: &Path) -> io::Result<()> {
 #[derive(Debug)]
 pub struct PartFile {
     file: BufWriter<File>,
+    hash: Hash,
     part: PathBuf,
     whole: PathBuf,
 }
 
 impl PartFile {
-    /// Brings everything to the disk, then gives the file its name.
-    pub fn commit(mut self) -> anyhow::Result<()> {
+    /// Brings everything to the disk, then gives the file its name. The digest of what was written.
+    pub fn commit(mut self) -> anyhow::Result<String> {
         self.file
             .flush()
             .and_then(|()| self.file.get_ref().sync_all())
             .and_then(|()| fs::rename(&self.part, &self.whole))
-            .with_context(|| format!("could not write {}", self.whole.display()))
+            .with_context(|| format!("could not write {}", self.whole.display()))?;
+        Ok(self.hash.sha256())
     }
 }
 
 impl Write for PartFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        let written = self.file.write(bytes)?;
+        self.hash.write_all(&bytes[..written])?;
+        Ok(written)
     }
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()

@@ -2,7 +2,7 @@
 //! seconds, no network, exit by verdict. Must not gather evidence of its own.
 
 use super::arguments::{Format, duration, phase};
-use super::captures::Hashed;
+use super::beside::Hashed;
 use super::console::{Console, variable};
 use super::evidence::{self, Given, Piece};
 use super::exit::{Exit, WrongUse};

@@ -21,6 +21,7 @@ Examples:
   cutover report --schema > report.schema.json
 
 The lines of findings.csv are too many for a report to keep; `cutover replay` makes them from a capture.
+A page made by this version is the one its run wrote, byte by byte; one of several runs belongs elsewhere.
 The exit code is that of the verdict shown.";
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ use super::exit::Exit;
 use super::folder::{PartFile, Place, ReportFolder};
 use super::score;
 use super::store::{self, Stored};
+use crate::evidence::beside::Files;
 use crate::evidence::chain::Kind;
 use crate::model::drill::Drill;
 use crate::model::{Finding, Outcome};
@@ -24,6 +25,8 @@ pub struct RunReport {
     /// The evidence folder that it is chained in.
     store: Option<PathBuf>,
     findings: FindingsCsv<PartFile>,
+    /// What is written already.
+    files: Files,
 }
 
 impl RunReport {
@@ -34,7 +37,7 @@ impl RunReport {
         let folder = ReportFolder::create(place, run)?;
         let findings = FindingsCsv::new(folder.stream(findings::FILE)?)
             .with_context(|| format!("could not write {}", folder.path().join(findings::FILE).display()))?;
-        Ok(RunReport { folder, store, findings })
+        Ok(RunReport { folder, store, findings, files: Files::new() })
     }
 
     /// Where the run's own files go, its capture among them.
@@ -73,14 +76,14 @@ impl RunReport {
 
     /// Writes all files, with the drill's own, and prints what the gate can see.
     pub fn finish_drill(
-        self,
+        mut self,
         outcome: &Outcome,
         drill: &Drill,
         format: Format,
         console: &Console,
     ) -> anyhow::Result<()> {
         let told = drilled::to_json(outcome, drill);
-        self.folder.write(drilled::FILE, &told)?;
+        self.files.insert(drilled::FILE.into(), self.folder.write(drilled::FILE, &told)?);
         let folder = self.write(outcome, &json::to_json(outcome))?;
         let layout = Layout { width: console.columns(), colour: console.colour_out };
         let text = || drilled::to_text(drill, layout);
@@ -94,13 +97,17 @@ impl RunReport {
     }
 
     fn write(self, outcome: &Outcome, json: &[u8]) -> anyhow::Result<ReportFolder> {
-        let RunReport { folder, store, findings } = self;
+        let RunReport { folder, store, findings, mut files } = self;
         let file = || format!("could not write {}", folder.path().join(findings::FILE).display());
-        findings.finish().with_context(file)?.commit()?;
-        folder.write(signoff::FILE, &signoff::to_csv(outcome))?;
-        folder.write(summary::FILE, &summary::to_markdown(outcome))?;
-        folder.write(junit::FILE, &junit::to_xml(outcome))?;
-        folder.write(html::FILE, &html::to_html(outcome))?;
+        files.insert(findings::FILE.into(), findings.finish().with_context(file)?.commit()?);
+        for (name, to_bytes) in [
+            (signoff::FILE, signoff::to_csv as fn(&Outcome) -> Vec<u8>),
+            (summary::FILE, summary::to_markdown),
+            (junit::FILE, junit::to_xml),
+            (html::FILE, html::to_html),
+        ] {
+            files.insert(name.into(), folder.write(name, &to_bytes(outcome))?);
+        }
         // Last, so that where it stands all of them stand.
         folder.write(json::FILE, json)?;
         if let Some(store) = store {
@@ -110,6 +117,7 @@ impl RunReport {
                 bytes: json,
                 contract_sha256: &outcome.contract_sha256,
                 capture_sha256: &outcome.capture_sha256,
+                files: &files,
             };
             store::append(&store, &stored)?;
         }

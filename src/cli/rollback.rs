@@ -13,6 +13,7 @@ use super::store::{self, Stored};
 use crate::capture::Writer;
 use crate::contract::{Contract, Feature};
 use crate::engine::Engine;
+use crate::evidence::beside::Files;
 use crate::evidence::chain::Kind;
 use crate::model::{Event, Observation, Span, Timestamp, Verdict};
 use crate::report::terminal::clean;
@@ -195,6 +196,7 @@ fn watched(settings: &Settings, off: &Off, clock: Clock, console: &Console) -> a
             bytes: &bytes,
             contract_sha256: &drill.contract_sha256,
             capture_sha256: std::slice::from_ref(&drill.capture_sha256),
+            files: &Files::new(),
         };
         store::append(store, &stored)?;
     }

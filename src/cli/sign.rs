@@ -2,13 +2,14 @@
 //! and the key to make it with. Must not judge.
 
 use super::arguments::phase;
-use super::captures::Hashed;
+use super::beside::Hashed;
 use super::console::Console;
 use super::evidence::Given;
 use super::exit::{Exit, WrongUse};
 use super::folder::write_whole;
 use super::{evidence, gate, signing_key};
 use crate::checks::signed_off::CHECK;
+use crate::evidence::beside::Files;
 use crate::evidence::sign::{Signature, public_key, reviewer, sha256, sign};
 use crate::model::{Outcome, Phase, Verdict};
 use crate::report::terminal::clean;
@@ -102,8 +103,13 @@ fn sign_evidence(what: &What, console: &Console) -> anyhow::Result<()> {
     let mut gathered = evidence::gather(&found, what.contract.as_deref(), &gate::needed(what.phase))?;
     gathered.look_beside(&mut Hashed::default())?;
     let given = gathered.evidence(&what.feature);
-    if let Some(changed) = given.runs.iter().flat_map(|given| &given.beside.changed).next() {
-        return Err(WrongUse(format!("could not sign: {} {}", changed.file, changed.why())).into());
+    for folder in given.runs.iter().map(|given| &given.folder) {
+        if let Some(changed) = folder.beside(&Files::new()).changed.first() {
+            return Err(WrongUse(format!("could not sign: {} {}", changed.file, changed.why())).into());
+        }
+        if let Some((file, why)) = folder.unread() {
+            return Err(WrongUse(format!("could not sign: {file} cannot be read: {why}")).into());
+        }
     }
     let outcome = gate::narrowed(gathered.outcome(&what.feature)?, &what.feature, &found.pieces)?;
     may_sign(&outcome, what, &key)?;
@@ -177,6 +183,7 @@ fn told(signature: &Signature, file: &Path) -> String {
         text.push_str(&format!("  {}  report {}\n", run.name, run.report_sha256));
         text.push_str(&format!("    contract {}\n", run.contract_sha256));
         run.capture_sha256.iter().for_each(|capture| text.push_str(&format!("    capture {capture}\n")));
+        run.files.iter().for_each(|(name, sha256)| text.push_str(&format!("    {name} {sha256}\n")));
     }
     for aside in &said.set_aside {
         text.push_str(&format!("  {}\n", clean(&aside.words(&said.feature))));

@@ -1,7 +1,7 @@
 //! Owns where each feature stands on its way: what its flag says, which phases its evidence has passed, what
 //! is lacking, and what to do next. Must not change anything.
 
-use super::captures::Hashed;
+use super::beside::Hashed;
 use super::console::variable;
 use super::evidence::{self, Given};
 use super::exit::WrongUse;

@@ -3,8 +3,9 @@
 use super::exit::WrongUse;
 use super::folder::write_whole;
 use crate::evidence::aside::{self, SetAside};
+use crate::evidence::beside::Files;
 use crate::evidence::chain::{self, Broken, FILE, Kind, Link, VERSION, Why};
-use crate::evidence::sign::sha256;
+use crate::evidence::sign::{Hash, sha256};
 use crate::report::json;
 use crate::source::clock::Clock;
 use anyhow::Context;
@@ -20,6 +21,16 @@ pub struct Stored<'s> {
     pub bytes: &'s [u8],
     pub contract_sha256: &'s str,
     pub capture_sha256: &'s [String],
+    /// What was written beside it.
+    pub files: &'s Files,
+}
+
+impl<'s> Stored<'s> {
+    /// A file that stands for itself.
+    fn small(kind: Kind, path: &'s Path, bytes: &'s [u8]) -> Stored<'s> {
+        static NONE: Files = Files::new();
+        Stored { kind, path, bytes, contract_sha256: "", capture_sha256: &[], files: &NONE }
+    }
 }
 
 /// Adds what was stored to the folder's chain, behind whatever others added meanwhile.
@@ -43,6 +54,7 @@ pub fn append(folder: &Path, stored: &Stored<'_>) -> anyhow::Result<()> {
         sha256: sha256(stored.bytes),
         contract_sha256: stored.contract_sha256.into(),
         capture_sha256: stored.capture_sha256.to_vec(),
+        files: stored.files.clone(),
     };
     // In one piece: a reader sees the line or nothing of it.
     opened.write_all(link.line().as_bytes()).and_then(|()| opened.sync_all()).with_context(could_not)
@@ -72,8 +84,7 @@ pub fn record(folder: &Path, change: &Change) -> anyhow::Result<()> {
     let bytes = serde_json::to_string_pretty(change).context("could not write the change")? + "\n";
     let path = folder.join(small_file(&change.at, if change.on { "on" } else { "off" }, &change.feature));
     write_whole(&path, bytes.as_bytes())?;
-    let (bytes, path) = (bytes.as_bytes(), path.as_path());
-    append(folder, &Stored { kind: change.kind, path, bytes, contract_sha256: "", capture_sha256: &[] })
+    append(folder, &Stored::small(change.kind, &path, bytes.as_bytes()))
 }
 
 /// Stores that the runs of a feature so far count no more, in a small file of its own.
@@ -81,8 +92,7 @@ pub fn record_aside(folder: &Path, said: &SetAside) -> anyhow::Result<()> {
     let bytes = serde_json::to_string_pretty(said).context("could not write what is set aside")? + "\n";
     let path = folder.join(small_file(&said.at, "set-aside", &said.feature));
     write_whole(&path, bytes.as_bytes())?;
-    let (bytes, path) = (bytes.as_bytes(), path.as_path());
-    append(folder, &Stored { kind: Kind::SetAside, path, bytes, contract_sha256: "", capture_sha256: &[] })
+    append(folder, &Stored::small(Kind::SetAside, &path, bytes.as_bytes()))
 }
 
 fn small_file(at: &str, what: &str, feature: &str) -> String {
@@ -141,8 +151,11 @@ pub fn read(folder: &Path) -> anyhow::Result<Option<Whole>> {
     let links = chain::read(&text).map_err(broken)?;
     for (n, link) in links.iter().enumerate() {
         let is_below = Path::new(&link.file).components().all(|part| matches!(part, Component::Normal(_)));
+        let astray = link.files.keys().find(|name| !is_file_name(name));
+        let astray = astray.map(|name| Why::Malformed(format!("`{name}` is no file's name")));
         let why = match digest(&folder.join(&link.file)) {
             _ if !is_below => Some(Why::Malformed(format!("`{}` is no path in the folder", link.file))),
+            _ if astray.is_some() => astray,
             Err(error) if error.kind() == ErrorKind::NotFound => Some(Why::Missing(link.file.clone())),
             found => {
                 let found = found.with_context(|| format!("could not read {}", link.file))?;
@@ -163,10 +176,17 @@ pub fn read(folder: &Path) -> anyhow::Result<Option<Whole>> {
     Ok(Some(Whole { links, head: chain::head(&text) }))
 }
 
+fn is_file_name(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name)
+}
+
 /// The reports in a folder, in the order they were stored, and what was set aside of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reports {
     pub reports: Vec<PathBuf>,
+    /// What was stored of the files beside each.
+    pub files: Vec<Files>,
     /// Each with how many reports were stored before it.
     pub asides: Vec<(SetAside, usize)>,
 }
@@ -177,7 +197,10 @@ pub fn reports(folder: &Path) -> anyhow::Result<Reports> {
     for link in read(folder)?.iter().flat_map(|whole| &whole.links) {
         let file = folder.join(&link.file);
         match link.kind {
-            Kind::Run => found.reports.push(file),
+            Kind::Run => {
+                found.reports.push(file);
+                found.files.push(link.files.clone());
+            }
             Kind::SetAside => found.asides.push((set_aside(&file)?, found.reports.len())),
             Kind::Enable | Kind::Rollback => {}
         }
@@ -203,10 +226,10 @@ fn text_of(file: &Path) -> std::io::Result<String> {
 }
 
 #[allow(clippy::disallowed_methods, reason = "stored files are held against their digests")]
-fn digest(file: &Path) -> std::io::Result<String> {
-    let mut bytes = Vec::new();
-    File::open(file)?.read_to_end(&mut bytes)?;
-    Ok(sha256(&bytes))
+pub fn digest(file: &Path) -> std::io::Result<String> {
+    let mut hash = Hash::default();
+    std::io::copy(&mut File::open(file)?, &mut hash)?;
+    Ok(hash.sha256())
 }
 
 #[cfg(test)]
@@ -217,9 +240,7 @@ mod tests {
         let path = folder.join(run).join(json::FILE);
         std::fs::create_dir_all(folder.join(run)).unwrap();
         super::super::folder::write_whole(&path, bytes).unwrap();
-        let stored =
-            Stored { kind: Kind::Run, path: &path, bytes, contract_sha256: "c", capture_sha256: &[] };
-        append(folder, &stored).unwrap();
+        append(folder, &Stored { contract_sha256: "c", ..Stored::small(Kind::Run, &path, bytes) }).unwrap();
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! Owns `cutover verify`: of the chain, of each capture beside a report and of each signature, whether it
-//! holds or what changed.
+//! Owns `cutover verify`: of the chain, of each file beside a report and of each signature, whether it holds
+//! or what changed.
 //! Must not sign.
 
 use super::arguments::Format;
-use super::captures::Hashed;
+use super::beside::Hashed;
 use super::console::Console;
 use super::evidence::{self, Gathered, Given, Piece, SignatureFile};
 use super::exit::Exit;
@@ -11,7 +11,7 @@ use super::gate;
 use super::standing;
 use super::store::{self, NotWhole};
 use crate::checks::signed_off::Standing;
-use crate::evidence::beside::Beside;
+use crate::evidence::beside::{Beside, Files, Known};
 use crate::evidence::chain;
 use crate::evidence::sign::{NotASignature, Signature};
 use crate::model::{Phase, Verdict};
@@ -25,10 +25,11 @@ Examples:
   cutover verify reports
   cutover verify --evidence evidence --format json
 
-Captures beside their reports are hashed again; one that is not there is told, and is no failure.
+Captures beside their reports are hashed again, and so is what else a run wrote there, by the digests that
+the chain or a signature has of it. What is not there is told, and is no failure.
 
-Exit 0 where all signatures (and the chain of --evidence) hold, 1 where one does not or a capture was
-changed, 3 where a signature covers less than is given, or there is none.";
+Exit 0 where all signatures (and the chain of --evidence) hold, 1 where one does not or a file was changed,
+3 where a signature covers less than is given, or there is none.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -59,7 +60,7 @@ impl Arguments {
 
 const NO_SIGNATURES: &str = "no signatures beside the evidence\n";
 
-/// One signature and what became of it, the chain of a folder, or a capture that was changed.
+/// One signature and what became of it, the chain of a folder, or a file that was changed.
 #[derive(Default, serde::Serialize)]
 struct Line {
     file: String,
@@ -107,7 +108,7 @@ pub fn run(settings: &Settings, console: &Console) -> anyhow::Result<Exit> {
     Ok(Exit::of(whole))
 }
 
-/// Whether a folder's chain holds, and the captures in it that do not; the chain's last digest is what has
+/// Whether a folder's chain holds, and the files beside its reports that do not; the chain's last digest is what has
 /// to be kept elsewhere.
 fn of_chain(folder: &Path, hashed: &mut Hashed) -> anyhow::Result<Lines> {
     let chain = |verdict, note| (verdict, Line::of(chain::FILE, verdict, note));
@@ -120,27 +121,39 @@ fn of_chain(folder: &Path, hashed: &mut Hashed) -> anyhow::Result<Lines> {
         Err(error) if error.is::<NotWhole>() => return Ok(vec![chain(Verdict::Fail, error.to_string())]),
         Err(error) => return Err(error),
     };
-    let (mut absent, mut changed) = (0, Lines::new());
-    for link in whole.links.iter().filter(|link| !link.capture_sha256.is_empty()) {
-        let file = folder.join(&link.file);
-        let beside = hashed.beside(&evidence::folder_of(&file), &link.capture_sha256, &[])?;
-        absent += beside.absent.len();
-        changed.extend(of_captures(&beside));
+    let (mut absent, mut changed) = (Vec::new(), Lines::new());
+    for link in &whole.links {
+        let known = Known::of(&link.capture_sha256, &link.files);
+        if !known.is_empty() {
+            let run = evidence::folder_of(&folder.join(&link.file));
+            let beside = hashed.folder(&run, known, &[])?.beside(&Files::new());
+            changed.extend(of_files(&beside));
+            absent.extend(beside.absent);
+        }
     }
-    let unchecked = match absent {
-        0 => String::new(),
-        1 => "; 1 capture is not there to be checked".into(),
-        n => format!("; {n} captures are not there to be checked"),
-    };
-    let note = format!("{} lines, the last is {}{unchecked}", whole.links.len(), whole.head);
+    let note = format!("{} lines, the last is {}{}", whole.links.len(), whole.head, unchecked(&absent));
     Ok(std::iter::once(chain(Verdict::Pass, note)).chain(changed).collect())
 }
 
-fn of_captures(beside: &Beside) -> impl Iterator<Item = (Verdict, Line)> {
-    beside
-        .changed
-        .iter()
-        .map(|capture| (Verdict::Fail, Line::of(&capture.file, Verdict::Fail, capture.why())))
+/// How much of all runs is not there; each signature tells which.
+fn unchecked(absent: &[Known]) -> String {
+    let captures = absent.iter().filter(|known| known.name.is_none()).count();
+    let counted = [("capture", captures), ("other file", absent.len() - captures)];
+    let words: Vec<String> = counted
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(what, count)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }))
+        .collect();
+    match absent.len() {
+        0 => String::new(),
+        1 => format!("; {} is not there to be checked", words.join("")),
+        _ => format!("; {} are not there to be checked", words.join(" and ")),
+    }
+}
+
+fn of_files(beside: &Beside) -> impl Iterator<Item = (Verdict, Line)> {
+    let of = |file: &str, why| (Verdict::Fail, Line::of(file, Verdict::Fail, why));
+    beside.changed.iter().map(move |changed| of(&changed.file, changed.why()))
 }
 
 /// Of reports that stand in no chain: whether one cannot be read any more, and captures that were changed.
@@ -155,7 +168,8 @@ fn of_reports(
         match evidence::read_report(path) {
             Ok(outcome) if path.ends_with(json::FILE) => {
                 let folder = evidence::folder_of(path);
-                lines.extend(of_captures(&hashed.beside(&folder, &outcome.capture_sha256, &[])?));
+                let known = Known::of(&outcome.capture_sha256, &Files::new());
+                lines.extend(of_files(&hashed.folder(&folder, known, &[])?.beside(&Files::new())));
             }
             Ok(_) => {}
             Err(error) => {

@@ -4,6 +4,7 @@
 //!
 //! What was cut off at the end no chain can tell; `verify` prints the last digest, to be kept elsewhere.
 
+use super::beside::Files;
 use super::sign::sha256;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,9 @@ pub struct Link {
     pub sha256: String,
     pub contract_sha256: String,
     pub capture_sha256: Vec<String>,
+    /// What the run wrote beside that file. Lines of earlier versions of the program do not have it.
+    #[serde(default, skip_serializing_if = "Files::is_empty")]
+    pub files: Files,
 }
 
 /// Where a chain is broken, and how; lines are counted from 1.
@@ -120,6 +124,7 @@ mod tests {
                 sha256: sha256(file.as_bytes()),
                 contract_sha256: "c".into(),
                 capture_sha256: vec!["d".into()],
+                files: Files::new(),
             };
             text + &link.line()
         })
@@ -130,6 +135,16 @@ mod tests {
         let links = read(&chain(&["a", "b", "c"])).unwrap();
         assert_eq!(links.iter().map(|link| &*link.file).collect::<Vec<_>>(), ["a", "b", "c"]);
         assert_eq!(read(""), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_line_holds_the_files_beside_a_report_and_may_lack_them() {
+        let old = chain(&["a"]);
+        assert!(!old.contains("files"), "{old}");
+        let mut link = read(&old).unwrap().remove(0);
+        link.files = [("signoff.csv".to_string(), "e".to_string())].into();
+        assert!(link.line().ends_with(",\"files\":{\"signoff.csv\":\"e\"}}\n"), "{}", link.line());
+        assert_eq!(read(&link.line()), Ok(vec![link]));
     }
 
     #[test]

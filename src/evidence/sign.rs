@@ -2,15 +2,16 @@
 //! and what became of it since. Must not open a file nor read a clock.
 
 use super::aside::Aside;
-use super::beside::Beside;
+use super::beside::{Files, Folder};
 use crate::checks::signed_off::{CHECK, Standing, of_reviewers};
 use crate::model::outcome::{Outcome, SignedBy};
 use crate::model::{Phase, Timestamp, Verdict};
 use base64::prelude::{BASE64_STANDARD, Engine};
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
+use std::io;
 
 /// History: 1, the first.
 pub const VERSION: u32 = 1;
@@ -24,14 +25,17 @@ pub struct Run {
     pub report_sha256: String,
     pub contract_sha256: String,
     pub capture_sha256: Vec<String>,
+    /// What else the run wrote beside its report. Earlier signatures do not have it.
+    #[serde(default, skip_serializing_if = "Files::is_empty")]
+    pub files: Files,
 }
 
-/// A run that was given, whether it fails a check of the feature, and what stands of its captures.
+/// A run that was given, whether it fails a check of the feature, and what is known of its folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GivenRun {
     pub run: Run,
     pub failed: bool,
-    pub beside: Beside,
+    pub folder: Folder,
 }
 
 /// Everything that is given of one feature.
@@ -83,19 +87,49 @@ pub enum NotASignature {
 
 /// SHA-256 in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes everything");
-        text
-    })
+    let mut hash = Hash::default();
+    hash.0.update(bytes);
+    hash.sha256()
+}
+
+/// The same of what is written to it.
+pub struct Hash(Context);
+
+impl Default for Hash {
+    fn default() -> Hash {
+        Hash(Context::new(&SHA256))
+    }
+}
+
+impl std::fmt::Debug for Hash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hash")
+    }
+}
+
+impl io::Write for Hash {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Hash {
+    pub fn sha256(self) -> String {
+        self.0.finish().as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("a String takes everything");
+            text
+        })
+    }
 }
 
 /// The digest of a set of runs for a feature and phase, and of what was set aside; the order and the names of
 /// the runs do not count.
 pub fn evidence_sha256(feature: &str, phase: &str, runs: &[Run], set_aside: &[Aside]) -> String {
-    let mut lines: Vec<String> = runs
-        .iter()
-        .map(|r| format!("{} {} {}", r.report_sha256, r.contract_sha256, r.capture_sha256.join(",")))
-        .collect();
+    let mut lines: Vec<String> = runs.iter().map(Run::line).collect();
     lines.sort();
     lines.dedup();
     lines.extend(set_aside.iter().map(Aside::line));
@@ -132,6 +166,18 @@ pub fn sign(
     };
     let ed25519 = BASE64_STANDARD.encode(key.sign(&statement.text()).as_ref());
     Signature { signature: VERSION, statement, public_key: public_key(key), ed25519 }
+}
+
+impl Run {
+    /// One line of what a signature's digest is made from; of a run without files as it was before there were any.
+    fn line(&self) -> String {
+        let Run { report_sha256, contract_sha256, .. } = self;
+        let mut line = format!("{report_sha256} {contract_sha256} {}", self.capture_sha256.join(","));
+        for (name, sha256) in &self.files {
+            write!(line, " {name:?} {sha256}").expect("a String takes everything");
+        }
+        line
+    }
 }
 
 impl Statement {
@@ -212,10 +258,15 @@ impl Signature {
         for aside in known.iter().filter(|aside| !set_aside.contains(aside)) {
             lacking.push(format!("{}, as was signed; that is not given", aside.words(feature)));
         }
-        let captures = runs.iter().flat_map(|given| &given.beside.changed);
-        broken.extend(captures.map(|capture| format!("{} {}", capture.file, capture.why())));
+        let none = Files::new();
+        let mut unchecked = Vec::new();
+        for given in runs {
+            let files = signed.iter().find(|s| same_run(s, &given.run)).map_or(&none, |s| &s.files);
+            let beside = given.folder.beside(files);
+            broken.extend(beside.changed.iter().map(|changed| format!("{} {}", changed.file, changed.why())));
+            unchecked.extend(beside.remark(&given.run.name));
+        }
         let unknown = declared.is_none().then(|| "key not declared in the contract".to_string());
-        let unchecked = runs.iter().filter_map(|given| given.beside.remark(&given.run.name));
         match (broken.is_empty(), lacking.is_empty()) {
             (false, _) => Standing::Broken(broken.join(", ")),
             (true, false) => Standing::Lacking(lacking.join(", ")),
@@ -226,6 +277,7 @@ impl Signature {
     }
 }
 
+/// Files are held against what is there.
 fn covers(signed: &Run, given: &Run) -> bool {
     (&signed.report_sha256, &signed.contract_sha256, &signed.capture_sha256)
         == (&given.report_sha256, &given.contract_sha256, &given.capture_sha256)

@@ -211,6 +211,21 @@ fn a_changed_byte_of_the_evidence_closes_the_gate_and_says_where() {
     let told = in_one_line(&place.expect(0, "status --env-file .env --evidence ev --contract c.toml"));
     assert!(told.contains("! signed-off: ") && told.contains("capture.jsonl was changed"), "{told}");
     std::fs::remove_file(place.path(&format!("{run}/capture.jsonl"))).unwrap();
+    // What reviewers open.
+    for page in ["report.html", "signoff.csv", "findings.csv", "summary.md", "junit.xml"] {
+        let path = format!("{run}/{page}");
+        let was = place.read(&path);
+        place.write(&path, &format!("{was}\n"));
+        let told = in_one_line(&gate(&place, 1, "before-deleting"));
+        let why = format!("{page} was changed after it was judged: ");
+        assert!(told.contains("signed-off") && told.contains(&why), "{told}");
+        let told = in_one_line(&place.expect(0, "status --env-file .env --evidence ev --contract c.toml"));
+        assert!(told.contains("! signed-off: ") && told.contains(&why), "{told}");
+        assert!(place.expect(1, "verify --evidence ev").contains(&format!("{page}: not valid: was changed")));
+        std::fs::remove_file(place.path(&path)).unwrap();
+        gate(&place, 0, "before-deleting");
+        place.write(&path, &was);
+    }
     // A line that was left out.
     let kept: String =
         chain.split_inclusive('\n').enumerate().filter(|(n, _)| *n != 1).map(|(_, l)| l).collect();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::evidence::beside::compare;
+use crate::evidence::beside::{Known, There};
 use crate::report::sample;
 
 const F: &str = "positions";
@@ -15,8 +15,9 @@ fn given(name: &str) -> GivenRun {
         report_sha256: sha256(name.as_bytes()),
         contract_sha256: "contract".into(),
         capture_sha256: vec![format!("capture of {name}")],
+        files: Files::new(),
     };
-    GivenRun { run, failed: false, beside: Beside::default() }
+    GivenRun { run, failed: false, folder: Folder::default() }
 }
 
 fn evidence(runs: &[GivenRun]) -> Evidence {
@@ -109,12 +110,60 @@ fn what_changed_since_is_told() {
     );
     // A capture beside its report.
     let spoilt = |r: &mut Vec<GivenRun>| {
-        r[1].beside = compare(&r[1].run.capture_sha256, vec![("b/capture.jsonl".into(), Ok("x".into()))]);
+        let there = There { file: "b/capture.jsonl".into(), name: None, found: Ok("x".into()) };
+        r[1].folder.known = Known::of(&r[1].run.capture_sha256, &Files::new());
+        r[1].folder.there = Some(vec![there]);
     };
     let why = "b/capture.jsonl was changed after it was judged: capture of b was signed, x is there";
     assert_eq!(of(spoilt), broken(why));
-    let gone = |r: &mut Vec<GivenRun>| r[1].beside = compare(&r[1].run.capture_sha256, vec![]);
+    let gone = |r: &mut Vec<GivenRun>| {
+        r[1].folder =
+            Folder { known: Known::of(&r[1].run.capture_sha256, &Files::new()), there: Some(Vec::new()) };
+    };
     assert_eq!(of(gone), Standing::Valid("the capture of b is not there to be checked".into()));
+}
+
+#[test]
+fn a_signature_covers_the_files_beside_the_report() {
+    let files = |digest: &str| Files::from([("signoff.csv".to_string(), digest.to_string())]);
+    let mut with = given("a");
+    with.run.files = files("s");
+    let signature = signed(&[with]);
+    assert_eq!(Signature::from_json(&signature.to_json()), Ok(signature.clone()));
+    // Its digest is another one; what was signed before files were covered reads as it did.
+    let plain = signed(&[given("a")]);
+    assert_ne!(plain.statement.evidence_sha256, signature.statement.evidence_sha256);
+    assert!(!String::from_utf8(plain.to_json()).unwrap().contains("files"));
+    let contract = "contract";
+    let line = format!("{} {contract} capture of a", sha256(b"a"));
+    let text = format!("cutover evidence 1\n\"positions\" before-deleting\n{line}\n");
+    assert_eq!(plain.statement.evidence_sha256, sha256(text.as_bytes()));
+
+    let standing = |signature: &Signature, found: Option<&str>, known: &[Known]| {
+        let mut run = given("a");
+        let name = Some("signoff.csv".to_string());
+        let there = |found: &str| There { file: "a/signoff.csv".into(), name, found: Ok(found.into()) };
+        run.folder = Folder { known: known.to_vec(), there: Some(found.map(there).into_iter().collect()) };
+        signature.standing(&evidence(&[run]), &ann())
+    };
+    let valid = |words: &str| Standing::Valid(words.into());
+    let gone = "signoff.csv of a is not there to be checked";
+    let stored = [Known::file("signoff.csv", "s")];
+    for known in [&[][..], &stored] {
+        assert_eq!(standing(&signature, Some("s"), known), valid(""));
+        assert_eq!(standing(&signature, None, known), valid(gone));
+        let Standing::Broken(why) = standing(&signature, Some("x"), known) else { panic!("x is not s") };
+        let words = "a/signoff.csv was changed after it was judged: s was signed, x is there; put back";
+        assert!(why.starts_with(words), "{why}");
+    }
+    // An older signature leaves it to the chain.
+    assert_eq!(standing(&plain, Some("x"), &[]), valid(""));
+    assert!(matches!(standing(&plain, Some("x"), &stored), Standing::Broken(_)));
+    // A chain that was written anew does not help.
+    assert!(matches!(
+        standing(&signature, Some("x"), &[Known::file("signoff.csv", "x")]),
+        Standing::Broken(_)
+    ));
 }
 
 #[test]
