@@ -1,6 +1,8 @@
 //! The drill on simulated sessions and on captures of another shape: what is caught, what is
 //! explained, and that every mutant is what it says.
 
+#![allow(clippy::disallowed_methods, reason = "a seed may be asked for")]
+
 mod common;
 
 use common::{HEAD, Script, at};

@@ -41,7 +41,7 @@ fn own() -> Arc<Contract> {
 }
 
 fn new_york() -> Arc<Contract> {
-    contract(&format!("{}{FEATURE}", format!("{}{ALL}", HEAD.replace("24/7", "XNYS"))))
+    contract(&format!("{}{ALL}{FEATURE}", HEAD.replace("24/7", "XNYS")))
 }
 
 fn other_type() -> Arc<Contract> {

@@ -489,7 +489,7 @@ impl<'a> Feature<'a> {
 
 impl Polled {
     fn of(polling: Polling) -> Option<Polled> {
-        (polling != Polling::default()).then(|| Polled {
+        (polling != Polling::default()).then_some(Polled {
             requests_without: polling.without.requests,
             watched_without_ns: polling.without.watched.0,
             requests_with: polling.with.requests,

@@ -4,6 +4,7 @@
 #![cfg(feature = "io")]
 #![allow(
     clippy::disallowed_methods,
+    clippy::disallowed_types,
     reason = "the program's files are read back; the server lives in real time"
 )]
 
