@@ -14,6 +14,7 @@ mod naming;
 mod pace;
 mod pairs;
 mod routing;
+mod scope;
 mod table;
 mod write;
 

@@ -17,7 +17,7 @@ pub struct Cell {
     pub instant: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Kind {
     #[default]
     Absent,
@@ -70,6 +70,15 @@ impl Cell {
     /// Written like a fraction, whatever its value.
     pub fn has_point(&self) -> bool {
         self.number.is_some() && self.text.contains(['.', 'e', 'E'])
+    }
+
+    /// The same in another unit: its number times ten to this power.
+    pub fn in_units(&self, power: i8) -> Cell {
+        let number = match power {
+            0 => self.number.clone(),
+            _ => Number::parse(&format!("{}e{power}", self.text)),
+        };
+        Cell { text: number.as_ref().map_or(String::new(), Number::to_string), number, ..self.clone() }
     }
 
     /// What two sides must share to name one entity: `7`, `7.0` and `"7"` are one.

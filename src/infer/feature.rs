@@ -7,6 +7,7 @@ use super::keys::{self, Columns, SharedTime, key_of};
 use super::meaning::{Evidence, FEW, Guess};
 use super::pace::{self, Pace};
 use super::pairs::{self, Pair};
+use super::scope;
 use super::table::{Body, Form, From, Shape, Table, shapes};
 use crate::contract::{Align, FieldType};
 use crate::model::{Span, Timestamp};
@@ -27,6 +28,8 @@ pub struct Draft {
     pub ws_only: Vec<LeftOver>,
     pub rows: Option<Rows>,
     pub pairs: usize,
+    pub only: Option<Only>,
+    pub whole: Option<String>,
     /// How much speaks for this reading.
     pub score: f64,
 }
@@ -44,7 +47,18 @@ pub struct Field {
     /// As the contract writes it, where it is not the name itself.
     pub rest: Option<String>,
     pub ws: Option<String>,
+    /// The side that has no such value: `rest` or `ws`.
+    pub lacks: Option<&'static str>,
     pub guess: Guess,
+}
+
+/// What REST's records say that the WebSocket tells of, and what speaks for that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Only {
+    pub field: String,
+    /// As TOML.
+    pub value: String,
+    pub evidence: String,
 }
 
 /// A member that only one side has.
@@ -146,8 +160,18 @@ fn draft(
     };
     let score = score - DETOUR * detours(&matched, &key, rest, ws) as f64;
     let bucket_time = aligned.time.filter(|_| aligned.align == Align::Bucket).map(|time| time.columns);
-    let (fields, rest_only, ws_only) = described(&evidence, &matched, bucket_time, &mut names);
+    let (mut fields, mut rest_only, ws_only) = described(&evidence, &matched, bucket_time, &mut names);
+    let only = scope::only(&evidence, &matched, &mut names);
+    let only = only.map(|(column, only, field)| {
+        let source = rest.columns[column].source();
+        rest_only.retain(|left| Some(&left.source) != source.as_ref());
+        fields.push(field);
+        only
+    });
+    let whole = scope::whole(&evidence, rest_shape, ws_shape);
     Some(Draft {
+        only,
+        whole,
         rest: sides.0,
         ws: sides.1,
         align: aligned.align,
@@ -272,10 +296,10 @@ fn rows(rest: &Table, ws: &Table, pairs: &[Pair]) -> Option<(Rows, f64)> {
 
 /// Names of fields, each once.
 #[derive(Default)]
-struct Names(BTreeSet<String>);
+pub struct Names(BTreeSet<String>);
 
 impl Names {
-    fn take(&mut self, wanted: &str) -> String {
+    pub fn take(&mut self, wanted: &str) -> String {
         let plain: String = wanted
             .chars()
             .map(|c| if c.is_control() || matches!(c, ',' | '=' | '$') { '_' } else { c })
@@ -322,7 +346,7 @@ fn key_field(evidence: &Evidence<'_>, columns: Columns, names: &mut Names) -> Op
         unsure: shared < shown.len() || shared < said.len(),
         ..aligning()
     };
-    Some(Field { name, rest, ws, guess })
+    Some(Field { name, rest, ws, lacks: None, guess })
 }
 
 fn time_field(evidence: &Evidence<'_>, time: SharedTime, names: &mut Names) -> Option<Field> {
@@ -342,7 +366,7 @@ fn time_field(evidence: &Evidence<'_>, time: SharedTime, names: &mut Names) -> O
         guess.evidence += "; without an offset, read as UTC";
         guess.unsure = true;
     }
-    Some(Field { name, rest, ws, guess })
+    Some(Field { name, rest, ws, lacks: None, guess })
 }
 
 /// One entity without a name on either side.
@@ -355,14 +379,16 @@ fn nameless(names: &mut Names) -> Field {
         unsure: true,
         ..aligning()
     };
-    Field { name: names.take("feed"), rest: constant.clone(), ws: constant, guess }
+    Field { name: names.take("feed"), rest: constant.clone(), ws: constant, lacks: None, guess }
 }
 
-fn aligning() -> Guess {
+/// Of a field that is there to align records, or to choose among them.
+pub fn aligning() -> Guess {
     Guess {
         kind: FieldType::String,
         tolerance: None,
         round: None,
+        power: 0,
         map: Vec::new(),
         values: Vec::new(),
         forming: None,
@@ -389,7 +415,7 @@ fn described(
         {
             guess.forming = Some(forming);
         }
-        Some(Field { name, rest, ws, guess })
+        Some(Field { name, rest, ws, lacks: None, guess })
     };
     let fields = matched.fields.iter().filter_map(field).collect();
     let left = |table: &Table, columns: &[usize]| -> Vec<LeftOver> {

@@ -26,6 +26,8 @@ pub struct Match {
     pub distinct: usize,
     /// Numbers that fall by a second a second.
     pub counts_down: bool,
+    /// Ten to this power times what the WebSocket says is what REST says.
+    pub power: i8,
     /// Other columns of the WebSocket that would fit as well.
     pub also: Vec<String>,
 }
@@ -52,7 +54,8 @@ pub fn columns(rest: &Table, ws: &Table, pairs: &[Pair], aligned: &[Columns]) ->
         for w in &on_ws {
             let alike = affinity(rest.columns[r.column].name(), ws.columns[w.column].name());
             if r.may_equal(w) || alike >= 3 {
-                all.push(compared(rest, ws, &sampled, (r, w), alike));
+                let plain = compared(rest, ws, &sampled, (r, w), (alike, 0));
+                all.push(in_other_units(rest, ws, &sampled, (r, w), &plain).unwrap_or(plain));
             }
         }
     }
@@ -92,8 +95,44 @@ pub fn rounding(a: usize, b: usize) -> Option<(usize, Number)> {
         .then(|| (places, Number::parse(&format!("0.{}5", "0".repeat(places))).unwrap_or(Number::ZERO)))
 }
 
-fn compared(rest: &Table, ws: &Table, pairs: &[Pair], (r, w): (&Side, &Side), affinity: u8) -> Match {
-    let slack = rounding(r.places, w.places).map_or(Number::ZERO, |(_, slack)| slack);
+/// Cents and thousandths, pips, millionths, satoshis; and the other way round.
+const POWERS: [i8; 10] = [-2, 2, -3, 3, -4, 4, -6, 6, -8, 8];
+/// Pairs in which a unit must show before all are looked at.
+const PROBED: usize = 8;
+
+/// Numbers of one name that differ always, and by the same power of ten.
+fn in_other_units(
+    rest: &Table,
+    ws: &Table,
+    pairs: &[Pair],
+    (r, w): (&Side, &Side),
+    plain: &Match,
+) -> Option<Match> {
+    let amounts = r.numbers && w.numbers && !r.times && !w.times;
+    if !amounts || plain.affinity < 2 || plain.equal * 2 > plain.pairs || plain.pairs == 0 {
+        return None;
+    }
+    let probed = sample(pairs, PROBED);
+    POWERS.into_iter().find_map(|power| {
+        let told = |pairs: &[Pair]| compared(rest, ws, pairs, (r, w), (plain.affinity, power));
+        let (few, enough) = (told(&probed), |m: &Match| m.equal > 0 && m.equal * 20 >= m.pairs * 19);
+        let all = enough(&few).then(|| told(pairs))?;
+        // Nothing is nothing in any unit, and one value may be chance.
+        (enough(&all) && all.distinct >= 3).then_some(all)
+    })
+}
+
+fn compared(
+    rest: &Table,
+    ws: &Table,
+    pairs: &[Pair],
+    (r, w): (&Side, &Side),
+    (affinity, power): (u8, i8),
+) -> Match {
+    let slack = match power {
+        0 => rounding(r.places, w.places).map_or(Number::ZERO, |(_, slack)| slack),
+        _ => Number::ZERO,
+    };
     let (mut both, mut equal, mut distinct) = (0, 0, BTreeSet::new());
     for pair in pairs {
         let value = rest.records[pair.rest].cell(r.column);
@@ -102,7 +141,7 @@ fn compared(rest: &Table, ws: &Table, pairs: &[Pair], (r, w): (&Side, &Side), af
             continue;
         }
         both += 1;
-        if said().any(|cell| value.same(cell, &slack)) {
+        if said().any(|cell| same(value, cell, power, &slack)) {
             equal += 1;
             if distinct.len() < MOST_DISTINCT && !distinct.contains(&value.text) {
                 distinct.insert(value.text.clone());
@@ -116,8 +155,14 @@ fn compared(rest: &Table, ws: &Table, pairs: &[Pair], (r, w): (&Side, &Side), af
         equal,
         distinct: distinct.len(),
         counts_down: r.counts_down && w.counts_down,
+        power,
         also: Vec::new(),
     }
+}
+
+/// Whether both say the same, once what the WebSocket says is in REST's units.
+pub fn same(rest: &Cell, ws: &Cell, power: i8, slack: &Number) -> bool {
+    if power == 0 { rest.same(ws, slack) } else { rest.same(&ws.in_units(power), slack) }
 }
 
 impl Match {
@@ -168,6 +213,9 @@ fn choose(mut all: Vec<Match>, on_rest: &[Side], on_ws: &[Side], ws: &Table) -> 
     Matched { fields, rest_only, ws_only }
 }
 
+/// What a step of a countdown takes at least.
+const STEP_SECONDS: f64 = 0.9;
+
 /// Steps from record to record of one entity in which the value fell by the time that went by, more or less two
 /// seconds: four of five, and five at least.
 fn counts_down(table: &Table, column: usize, key: &[usize]) -> bool {
@@ -177,9 +225,14 @@ fn counts_down(table: &Table, column: usize, key: &[usize]) -> bool {
         let value = record.cell(column).number.as_ref().and_then(Number::seconds_to_nanos);
         let Some(seconds) = value.map(|nanos| nanos as f64 / 1e9) else { continue };
         let at = record.at.0 as f64 / 1e9;
-        if let Some((value, since)) = last.insert(key_of(table, i, key.iter().copied()), (seconds, at))
-            && at - since >= 0.9
-        {
+        let name = key_of(table, i, key.iter().copied());
+        let Some((value, since)) = last.get(&name).copied() else {
+            last.insert(name, (seconds, at));
+            continue;
+        };
+        // Polls may be closer than the seconds that are counted.
+        if at - since >= STEP_SECONDS {
+            last.insert(name, (seconds, at));
             steps += 1;
             let fell = value - seconds;
             falls += usize::from(fell > 0.0 && (fell - (at - since)).abs() <= 2.0);

@@ -2,7 +2,7 @@
 //! that is. Must not pair columns.
 
 use super::cell::{Cell, Kind};
-use super::fields::{Match, rounding};
+use super::fields::{Match, rounding, same};
 use super::keys::{Columns, is_time, key_of};
 use super::naming::{is_state_like, key_likeness, words};
 use super::pairs::Pair;
@@ -23,6 +23,8 @@ pub struct Guess {
     pub tolerance: Option<String>,
     /// Decimal places to which both sides are rounded first.
     pub round: Option<usize>,
+    /// Ten to this power makes the WebSocket's numbers REST's; 0: they are.
+    pub power: i8,
     /// The WebSocket's words and REST's for them.
     pub map: Vec<(String, String)>,
     pub values: Vec<String>,
@@ -63,6 +65,7 @@ impl Evidence<'_> {
             kind,
             tolerance: None,
             round: None,
+            power: found.power,
             map: Vec::new(),
             values: Vec::new(),
             forming: None,
@@ -197,7 +200,7 @@ impl Evidence<'_> {
             let said = || pair.ws.iter().map(|&m| self.ws.records[m].cell(w));
             if value.is_value() && said().any(Cell::is_value) {
                 both += 1;
-                equal += usize::from(said().any(|cell| value.same(cell, slack)));
+                equal += usize::from(said().any(|cell| same(value, cell, found.power, slack)));
             }
         }
         (equal, both)
@@ -214,6 +217,11 @@ impl Evidence<'_> {
 
     fn numbers(&self, found: &Match, guess: &mut Guess) {
         let (r, w) = found.columns;
+        if found.power != 0 {
+            self.counted(found, &Number::ZERO, guess);
+            guess.evidence += ", in other units";
+            return;
+        }
         let (exact, both) = self.equal(found, &Number::ZERO);
         let places = |table: &Table, column| table.values(column).map(Cell::places).max().unwrap_or(0);
         let (on_rest, on_ws) = (places(self.rest, r), places(self.ws, w));
@@ -259,20 +267,39 @@ impl Evidence<'_> {
     /// it is a language and not one disagreement.
     fn words_for(&self, found: &Match) -> Vec<(String, String)> {
         let (r, w) = found.columns;
-        let mut meant: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        let word = |table: &Table, record: usize, column: usize| -> Option<String> {
+            let cell = table.records[record].cell(column);
+            (cell.kind == Kind::Text).then(|| cell.text.clone())
+        };
+        // Which message an answer goes with is not sure, so the one before it votes.
+        let mut votes: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
         for pair in self.pairs {
-            // A message that may be another one tells nothing.
-            let [message] = pair.ws[..] else { continue };
-            let (value, said) = (self.rest.records[pair.rest].cell(r), self.ws.records[message].cell(w));
-            if value.kind == Kind::Text && said.kind == Kind::Text {
-                meant.entry(&said.text).or_default().insert(&value.text);
+            let before = |&&m: &&usize| self.ws.records[m].at <= self.rest.records[pair.rest].at;
+            let Some(&message) = pair.ws.iter().rev().find(before).or(pair.ws.first()) else { continue };
+            if let Some((value, said)) = word(self.rest, pair.rest, r).zip(word(self.ws, message, w)) {
+                *votes.entry(said).or_default().entry(value).or_default() += 1;
             }
         }
-        let different: BTreeSet<_> = meant.values().flatten().collect();
-        let one_to_one = meant.values().all(|words| words.len() == 1) && different.len() == meant.len();
-        let words = meant.iter().filter_map(|(said, words)| Some((*said, *words.first()?)));
-        let changed: Vec<_> = words.filter(|(said, word)| said != word).collect();
-        match one_to_one && changed.len() >= 2 {
+        let mut meant: BTreeMap<&str, &str> = BTreeMap::new();
+        for (said, values) in &votes {
+            let Some((value, most)) = values.iter().max_by_key(|(_, count)| **count) else { continue };
+            // A few may be ahead or behind.
+            if most * 3 < values.values().sum::<usize>() * 2 {
+                return Vec::new();
+            }
+            meant.insert(said, value);
+        }
+        let different: BTreeSet<_> = meant.values().collect();
+        let explains = |pair: &&Pair| {
+            let value = word(self.rest, pair.rest, r);
+            let said = pair.ws.iter().filter_map(|&m| word(self.ws, m, w));
+            let mut in_rests = said.map(|said| meant.get(said.as_str()).copied());
+            value.is_none_or(|value| in_rests.any(|word| word == Some(value.as_str())))
+        };
+        let changed: Vec<_> = meant.iter().filter(|(said, word)| said != word).collect();
+        let is_language = different.len() == meant.len() && changed.len() >= 2;
+        let explained = self.pairs.iter().filter(explains).count();
+        match is_language && explained * 20 >= self.pairs.len() * 19 {
             true => changed.into_iter().map(|(said, word)| (said.to_string(), word.to_string())).collect(),
             false => Vec::new(),
         }
@@ -365,7 +392,8 @@ impl Evidence<'_> {
 /// Fewer pairs than this prove little.
 pub const FEW: usize = 5;
 
-fn is_word(text: &str) -> bool {
+/// A word such as states are called by.
+pub fn is_word(text: &str) -> bool {
     text.len() <= 24
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))

@@ -87,8 +87,16 @@ fn feature(out: &mut String, Paired { endpoint, kind, draft }: &Paired) {
     if let Some(time) = &draft.time {
         line("time", &quoted(&time.name), "", false);
     }
-    line("rest", &rest(endpoint, draft), "", false);
-    line("ws", &format!("{{ type = {}{} }}", quoted(kind), records(&draft.ws)), "", false);
+    let scope = draft.only.as_ref().map_or("", |only| &only.evidence);
+    line("rest", &rest(endpoint, draft), scope, !scope.is_empty());
+    let mode = if draft.whole.is_some() { ", mode = \"snapshot\"" } else { "" };
+    let whole = draft.whole.as_deref().unwrap_or_default();
+    line(
+        "ws",
+        &format!("{{ type = {}{}{mode} }}", quoted(kind), records(&draft.ws)),
+        whole,
+        draft.whole.is_some(),
+    );
     if endpoint.flag.is_empty() {
         let flag: String = endpoint
             .name
@@ -128,8 +136,12 @@ fn rest(endpoint: &Endpoint, draft: &Draft) -> String {
         .map(|(name, values)| format!("{} = [{}]", bare(name), values.join(", ")))
         .collect();
     let each = if each.is_empty() { String::new() } else { format!(", each = {{ {} }}", each.join(", ")) };
+    let mode = if draft.whole.is_some() { ", mode = \"snapshot\"" } else { "" };
+    let only = draft.only.as_ref();
+    let only = only.map(|only| format!(", only = {{ {} = {} }}", bare(&only.field), only.value));
+    let only = only.unwrap_or_default();
     format!(
-        "{{ path = {}, poll = {}{}{each}{more} }}",
+        "{{ path = {}, poll = {}{}{mode}{only}{each}{more} }}",
         quoted(&endpoint.path),
         quoted(&endpoint.poll.to_string()),
         records(&draft.rest)
@@ -161,6 +173,10 @@ fn field(out: &mut String, field: &Field) {
     text("forming", &guess.forming.map(String::from));
     text("rest", &field.rest);
     text("ws", &field.ws);
+    keys.extend(field.lacks.map(|side| format!("{side} = false")));
+    if guess.power != 0 {
+        keys.push(format!("scale = {{ ws = {} }}", quoted(&power_of_ten(guess.power))));
+    }
     keys.extend(guess.round.map(|places| format!("round = {places}")));
     if !guess.map.is_empty() {
         let words: Vec<String> =
@@ -178,6 +194,11 @@ fn field(out: &mut String, field: &Field) {
     }
     let note = comment(&guess.evidence, guess.unsure);
     let _ = writeln!(out, "{} = {{ {} }}{note}", bare(&field.name), keys.join(", "));
+}
+
+fn power_of_ten(power: i8) -> String {
+    let zeros = "0".repeat(usize::from(power.unsigned_abs()));
+    if power < 0 { format!("0.{}1", &zeros[1..]) } else { format!("1{zeros}") }
 }
 
 /// Members of one side, ready to be declared, for a person to decide.

@@ -28,7 +28,9 @@ fn run(folder: &Path, arguments: &[&str]) -> (i32, String) {
 }
 
 /// A machine that is held up makes a second longer, which the stream is rightly blamed for, and nothing else.
-const ATTEMPTS: usize = 4;
+const ATTEMPTS: usize = 6;
+/// What it is blamed for then.
+const PACE: [&str; 2] = ["jitter", "interval_drift"];
 
 /// What became of one shape: nothing, or in words what was not as it should be.
 fn tried(server: &Server, shape: &Shape) -> Result<(), String> {
@@ -46,6 +48,16 @@ fn tried(server: &Server, shape: &Shape) -> Result<(), String> {
             return Err(format!("no `{line}` in\n{contract}"));
         }
     }
+    let mut edited = contract.clone();
+    for (from, to) in shape.edits {
+        if !contract.contains(from) {
+            return Err(format!("no `{from}` to edit in\n{contract}"));
+        }
+        edited = edited.replacen(from, to, 1);
+    }
+    if contract != edited {
+        std::fs::write(folder.path().join("c.toml"), &edited).unwrap();
+    }
     let mut said = String::new();
     for attempt in 0..ATTEMPTS {
         let reports = format!("r{attempt}");
@@ -54,10 +66,13 @@ fn tried(server: &Server, shape: &Shape) -> Result<(), String> {
         if code == shape.exit {
             return Ok(());
         }
-        said = format!("watch exits with {code}, not {}: {told}\n{contract}", shape.exit);
+        said = format!("watch exits with {code}, not {}: {told}\n{edited}", shape.exit);
         let findings = std::fs::read_to_string(folder.path().join(reports).join("findings.csv")).unwrap();
         if code != 1
-            || !findings.lines().skip(1).all(|line| line.starts_with("jitter,") || line.contains(",info,"))
+            || !findings.lines().skip(1).all(|line| {
+                let cells: Vec<&str> = line.splitn(3, ',').collect();
+                PACE.contains(&cells[0]) || cells[1] != "fail"
+            })
         {
             break;
         }
@@ -70,7 +85,12 @@ fn what_init_writes_judges_living_feeds_of_many_shapes() {
     let server = Server::start();
     let told: Vec<(&str, Result<(), String>)> = std::thread::scope(|scope| {
         let server = &server;
-        let all: Vec<_> = SHAPES.iter().map(|s| (s.name, scope.spawn(move || tried(server, s)))).collect();
+        let only = std::env::var("ONLY").unwrap_or_default();
+        let all: Vec<_> = SHAPES
+            .iter()
+            .filter(|s| s.name.contains(&only))
+            .map(|s| (s.name, scope.spawn(move || tried(server, s))))
+            .collect();
         all.into_iter().map(|(name, thread)| (name, thread.join().unwrap())).collect()
     });
     let failed: Vec<String> =

@@ -11,11 +11,23 @@ pub struct Shape {
     pub ws: fn(u64) -> Vec<String>,
     /// Lines of the contract that is written.
     pub says: &'static [&'static str],
+    /// What has to be changed in it by hand: from, to.
+    pub edits: &'static [(&'static str, &'static str)],
     /// Of `watch`, by that contract.
     pub exit: i32,
 }
 
 const PASS: i32 = 0;
+/// A shape that `init` reads by itself.
+const PLAIN: Shape = Shape {
+    name: "",
+    query: "",
+    rest: |_| String::new(),
+    ws: |_| Vec::new(),
+    says: &[],
+    edits: &[],
+    exit: PASS,
+};
 
 /// An amount with two places, of a key, that changes every second.
 fn cents(second: u64, key: u64) -> f64 {
@@ -72,18 +84,45 @@ fn bar(bucket: u64, second: u64, key: u64) -> [f64; 5] {
     [prices[0], high, low, prices[prices.len() - 1], prices.len() as f64 * 100.0]
 }
 
+/// Which of three things is so: another one every other second.
+fn place(second: u64, key: u64) -> usize {
+    ((second / 2 * 31 + key * 17) % 3) as usize
+}
+
+/// The stamp of the moment in which it is asked for.
+fn own_stamp() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp(now.as_micros() as i64 * 1000).to_string()
+}
+
+/// How long each market stays as it is.
+fn clocks(second: u64) -> String {
+    let one = |(key, n): (&str, u64)| {
+        let left = 100_000 + n * 977 - second % 50_000;
+        format!(r#"{{"key":"{key}","value":{},"seconds_to_next_event":{left}}}"#, cents(second, n))
+    };
+    ["tokyo", "london"].into_iter().zip(1..).map(one).collect::<Vec<_>>().join(",")
+}
+
+/// What an account holds: the third symbol is held at times.
+fn positions(second: u64) -> Vec<String> {
+    let held = ["TSLA", "AAPL", "MSFT"].into_iter().zip(1..).filter(|(_, n)| *n < 3 || second % 10 < 5);
+    let one = |(symbol, n)| format!(r#"{{"symbol":"{symbol}","price":{}}}"#, cents(second, n));
+    held.map(one).collect()
+}
+
+const ENTITIES: [&str; 3] = ["light.kitchen", "light.hall", "sensor.door"];
+
 pub const SHAPES: &[Shape] = &[
     Shape {
         name: "plain",
-        query: "",
         rest: |s| format!(r#"{{"accounts":[{}]}}"#, plain(s).join(",")),
         ws: |s| typed("balance", plain(s)),
         says: &["align = \"time\""],
-        exit: PASS,
+        ..PLAIN
     },
     Shape {
         name: "other-names-and-number-texts",
-        query: "",
         rest: |s| {
             let record = |n, key: &str| {
                 let (cash, net) = (cents(s, n), cents(s, n + 5));
@@ -105,22 +144,20 @@ pub const SHAPES: &[Shape] = &[
             typed("balances", accounts(record))
         },
         says: &["net_liq"],
-        exit: PASS,
+        ..PLAIN
     },
     Shape {
         name: "keyed-by-name",
-        query: "",
         rest: |s| {
             let record = |n, key: &str| format!(r#""{key}":{{"cash":{},"at":"{}"}}"#, cents(s, n), stamp(s));
             format!("{{{}}}", accounts(record).join(","))
         },
         ws: |s| vec![format!(r#"{{"type":"balance","data":[{}]}}"#, plain(s).join(","))],
         says: &["index"],
-        exit: PASS,
+        ..PLAIN
     },
     Shape {
         name: "key-in-a-parent",
-        query: "",
         rest: |s| {
             let record = |n, key: &str| {
                 format!(
@@ -144,7 +181,7 @@ pub const SHAPES: &[Shape] = &[
             typed("positions", accounts(record))
         },
         says: &["ws = \"$/data/account\""],
-        exit: PASS,
+        ..PLAIN
     },
     Shape {
         name: "key-in-the-request",
@@ -154,20 +191,17 @@ pub const SHAPES: &[Shape] = &[
             let record = format!(r#"{{"market":"USA","price":{},"at":"{}"}}"#, cents(s, 1), stamp(s));
             typed("tick", vec![record])
         },
-        says: &[],
-        exit: PASS,
+        ..PLAIN
     },
     Shape {
         name: "naive-time",
-        query: "",
         rest: |s| format!(r#"{{"accounts":[{}]}}"#, plain(s).join(",").replace("Z\"", "\"")),
         ws: |s| typed("balance", plain(s)),
         says: &["# UNSURE: equal for", "without an offset, read as UTC"],
-        exit: PASS,
+        ..PLAIN
     },
     Shape {
         name: "epoch-time",
-        query: "",
         rest: |s| format!(r#"{{"accounts":[{}]}}"#, plain(s).join(",")),
         ws: |s| {
             let record =
@@ -175,11 +209,10 @@ pub const SHAPES: &[Shape] = &[
             typed("balance", accounts(record))
         },
         says: &["/t"],
-        exit: PASS,
+        ..PLAIN
     },
     Shape {
         name: "bars-by-letters",
-        query: "",
         rest: |s| {
             let one = |bucket: u64, n: u64, symbol: &str| {
                 let [o, h, l, c, v] = bar(bucket, s, n);
@@ -206,30 +239,27 @@ pub const SHAPES: &[Shape] = &[
             typed("intraday_bar", SYMBOLS.iter().zip(8..).map(one).collect())
         },
         says: &["align = \"bucket\"", "open = { type = \"decimal\", forming = \"fixed\", ws = \"o\" }"],
-        exit: PASS,
+        ..PLAIN
     },
     Shape {
         name: "status-on-change",
-        query: "",
         rest: |s| format!("[{}]", statuses(s)),
         ws: |s| match changes(s) {
             true => vec![format!(r#"{{"type":"markets","data":{{"markets":[{}]}}}}"#, statuses(s))],
             false => Vec::new(),
         },
         says: &["on-change"],
-        exit: PASS,
+        ..PLAIN
     },
     Shape {
         name: "pages",
-        query: "",
         rest: |s| format!(r#"{{"count":2,"next":null,"previous":null,"results":[{}]}}"#, plain(s).join(",")),
         ws: |s| typed("balance", plain(s)),
         says: &["/results"],
-        exit: PASS,
+        ..PLAIN
     },
     Shape {
         name: "rounded",
-        query: "",
         rest: |s| {
             let record = |n, key: &str| {
                 let value = cents(s, n) / 7.0;
@@ -245,11 +275,10 @@ pub const SHAPES: &[Shape] = &[
             typed("balance", accounts(record))
         },
         says: &["round = 2"],
-        exit: PASS,
+        ..PLAIN
     },
     Shape {
         name: "by-topic",
-        query: "",
         rest: |s| format!(r#"{{"accounts":[{}]}}"#, plain(s).join(",")),
         ws: |s| {
             let all = plain(s);
@@ -257,14 +286,179 @@ pub const SHAPES: &[Shape] = &[
             all.iter().map(one).chain([format!(r#"{{"topic":"heartbeat","at":{s}}}"#)]).collect()
         },
         says: &["type = \"/topic\"", "ignore_types = [\"heartbeat\"]"],
-        exit: PASS,
+        ..PLAIN
     },
     Shape {
         name: "lists-of-messages",
-        query: "",
         rest: |s| format!(r#"{{"accounts":[{}]}}"#, plain(s).join(",")),
         ws: |s| vec![format!("[{}]", typed("balance", plain(s)).join(","))],
-        says: &[],
-        exit: PASS,
+        ..PLAIN
+    },
+    Shape {
+        name: "regenerated-time",
+        rest: |s| {
+            // Naive, really UTC, and the answer's own.
+            let at = own_stamp().replace('Z', "");
+            let record =
+                |n, key: &str| format!(r#"{{"account":"{key}","cash":{},"updated_at":"{at}"}}"#, cents(s, n));
+            format!(r#"{{"accounts":[{}]}}"#, accounts(record).join(","))
+        },
+        ws: |s| {
+            let at = own_stamp().replace('Z', "+00:00");
+            let record =
+                |n, key: &str| format!(r#"{{"account":"{key}","cash":{},"updated_at":"{at}"}}"#, cents(s, n));
+            typed("balance", accounts(record))
+        },
+        says: &["align = \"arrival\"", "UNSURE: differs in", "each side's own stamp, not compared"],
+        ..PLAIN
+    },
+    Shape {
+        name: "other-words",
+        rest: |s| {
+            let word = |s, n| ["Long", "Short", "Flat"][place(s, n)];
+            let record = |n, key: &str| {
+                format!(r#"{{"account":"{key}","net":{},"side":"{}"}}"#, cents(s, n), word(s, n))
+            };
+            format!(r#"{{"accounts":[{}]}}"#, accounts(record).join(","))
+        },
+        ws: |s| {
+            let word = |s, n| ["LONG", "B", "none"][place(s, n)];
+            let record = |n, key: &str| {
+                format!(r#"{{"account":"{key}","net":{},"side":"{}"}}"#, cents(s, n), word(s, n))
+            };
+            typed("position", accounts(record))
+        },
+        says: &["map = { ws = { B = \"Short\", LONG = \"Long\", none = \"Flat\" } }"],
+        ..PLAIN
+    },
+    Shape {
+        name: "other-units",
+        rest: |s| format!(r#"{{"accounts":[{}]}}"#, plain(s).join(",")),
+        ws: |s| {
+            let record = |n, key: &str| {
+                let cents = (cents(s, n) * 100.0).round();
+                format!(r#"{{"account":"{key}","cash":{cents},"at":"{}"}}"#, stamp(s))
+            };
+            typed("balance", accounts(record))
+        },
+        says: &["scale = { ws = \"0.01\" }"],
+        ..PLAIN
+    },
+    Shape {
+        name: "countdown",
+        rest: |s| format!("[{}]", clocks(s)),
+        ws: |s| vec![format!(r#"{{"type":"clock","data":[{}]}}"#, clocks(s))],
+        says: &["type = \"countdown\""],
+        ..PLAIN
+    },
+    Shape {
+        name: "inactive-on-rest",
+        rest: |s| {
+            let mut all = accounts(|n, key| {
+                format!(
+                    r#"{{"account":"{key}","is_active":true,"cash":{},"at":"{}"}}"#,
+                    cents(s, n),
+                    stamp(s)
+                )
+            });
+            all.push(format!(r#"{{"account":"OLD-1","is_active":false,"cash":0,"at":"{}"}}"#, stamp(s)));
+            all.push(format!(r#"{{"account":"OLD-2","is_active":false,"cash":5,"at":"{}"}}"#, stamp(s)));
+            format!(r#"{{"accounts":[{}]}}"#, all.join(","))
+        },
+        ws: |s| typed("balance", plain(s)),
+        says: &["only = { is_active = true }", "UNSURE: "],
+        ..PLAIN
+    },
+    Shape {
+        name: "latest-closed-bar",
+        rest: |s| {
+            // Written a second after the bar's end, and without saying which bar it is.
+            let closed = (s - 1) / 2 - 1;
+            let one = |(symbol, n): (&&str, u64)| {
+                let [o, h, l, c, v] = bar(closed, s, n);
+                format!(
+                    r#"{{"symbol":"{symbol}","intraday":{{"open":{o},"high":{h},"low":{l},"close":{c},"volume":{v}}}}}"#
+                )
+            };
+            format!("[{}]", SYMBOLS.iter().zip(8..).map(one).collect::<Vec<_>>().join(","))
+        },
+        ws: |s| {
+            let one = |(symbol, n): (&&str, u64)| {
+                let [o, h, l, c, v] = bar(s / 2, s, n);
+                let at = Timestamp((s / 2) as i64 * 2_000_000_000);
+                format!(
+                    r#"{{"symbol":"{symbol}","timestamp_minute":"{at}","o":{o},"h":{h},"l":{l},"c":{c},"v":{v}.0}}"#
+                )
+            };
+            typed("intraday_bar", SYMBOLS.iter().zip(8..).map(one).collect())
+        },
+        says: &["shows = \"latest-closed\""],
+        ..PLAIN
+    },
+    Shape {
+        name: "whole-lists",
+        rest: |s| format!(r#"{{"positions":[{}]}}"#, positions(s).join(",")),
+        ws: |s| {
+            vec![format!(
+                r#"{{"type":"positions","data":{{"broker":"PAPER","positions":[{}]}}}}"#,
+                positions(s).join(",")
+            )]
+        },
+        says: &["mode = \"snapshot\""],
+        ..PLAIN
+    },
+    Shape {
+        name: "deltas-and-a-tree",
+        rest: |s| {
+            let leaf = |n| format!(r#"{{"meta":{{"units":"m/s"}},"value":{},"$source":"gps"}}"#, cents(s, n));
+            format!(
+                r#"{{"navigation":{{"speed":{{"ground":{},"water":{}}},"depth":{}}},"wind":{{"speed":{}}}}}"#,
+                leaf(1),
+                leaf(2),
+                leaf(3),
+                leaf(4)
+            )
+        },
+        ws: |s| {
+            let paths =
+                ["navigation.speed.ground", "navigation.speed.water", "navigation.depth", "wind.speed"];
+            let value = |(path, n): (&&str, u64)| format!(r#"{{"path":"{path}","value":{}}}"#, cents(s, n));
+            let values: Vec<String> = paths.iter().zip(1..).map(value).collect();
+            let update = |values: &[String]| {
+                format!(r#"{{"$source":"gps","timestamp":"{}","values":[{}]}}"#, stamp(s), values.join(","))
+            };
+            vec![format!(
+                r#"{{"context":"vessels.self","updates":[{},{}]}}"#,
+                update(&values[..3]),
+                update(&values[3..])
+            )]
+        },
+        says: &["flatten = \"value\"", "/updates/*/values"],
+        ..PLAIN
+    },
+    Shape {
+        name: "all-then-what-changed",
+        rest: |s| {
+            let state = |(key, n): (&str, u64)| {
+                format!(r#"{{"entity_id":"{key}","state":"{}","unit":"lx"}}"#, status(s, n))
+            };
+            format!("[{}]", ENTITIES.into_iter().zip(1..).map(state).collect::<Vec<_>>().join(","))
+        },
+        ws: |s| {
+            let part = |sign: &str, (key, n): (&str, u64)| match sign {
+                "a" => format!(r#""{key}":{{"s":"{}","u":"lx"}}"#, status(s, n)),
+                _ => format!(r#""{key}":{{"+":{{"s":"{}"}}}}"#, status(s, n)),
+            };
+            let all = |sign: &str| -> Vec<String> {
+                let parts = ENTITIES.into_iter().zip(1..).map(|one| part(sign, one));
+                vec![format!(r#"{{"event":{{"{sign}":{{{}}}}}}}"#, parts.collect::<Vec<_>>().join(","))]
+            };
+            match (s % 7, changes(s)) {
+                (0, _) => all("a"),
+                (_, true) => all("c"),
+                _ => Vec::new(),
+            }
+        },
+        ..PLAIN
     },
 ];
