@@ -220,6 +220,8 @@ impl Evidence<'_> {
         if found.power != 0 {
             self.counted(found, &Number::ZERO, guess);
             guess.evidence += ", in other units";
+            // Or one side is wrong by that much.
+            guess.unsure = true;
             return;
         }
         let (exact, both) = self.equal(found, &Number::ZERO);

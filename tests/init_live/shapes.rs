@@ -13,21 +13,11 @@ pub struct Shape {
     pub says: &'static [&'static str],
     /// What has to be changed in it by hand: from, to.
     pub edits: &'static [(&'static str, &'static str)],
-    /// Of `watch`, by that contract.
-    pub exit: i32,
 }
 
-const PASS: i32 = 0;
 /// A shape that `init` reads by itself.
-const PLAIN: Shape = Shape {
-    name: "",
-    query: "",
-    rest: |_| String::new(),
-    ws: |_| Vec::new(),
-    says: &[],
-    edits: &[],
-    exit: PASS,
-};
+const PLAIN: Shape =
+    Shape { name: "", query: "", rest: |_| String::new(), ws: |_| Vec::new(), says: &[], edits: &[] };
 
 /// An amount with two places, of a key, that changes every second.
 fn cents(second: u64, key: u64) -> f64 {
@@ -110,8 +100,6 @@ fn positions(second: u64) -> Vec<String> {
     let one = |(symbol, n)| format!(r#"{{"symbol":"{symbol}","price":{}}}"#, cents(second, n));
     held.map(one).collect()
 }
-
-const ENTITIES: [&str; 3] = ["light.kitchen", "light.hall", "sensor.door"];
 
 pub const SHAPES: &[Shape] = &[
     Shape {
@@ -370,32 +358,6 @@ pub const SHAPES: &[Shape] = &[
         ..PLAIN
     },
     Shape {
-        name: "latest-closed-bar",
-        rest: |s| {
-            // Written a second after the bar's end, and without saying which bar it is.
-            let closed = (s - 1) / 2 - 1;
-            let one = |(symbol, n): (&&str, u64)| {
-                let [o, h, l, c, v] = bar(closed, s, n);
-                format!(
-                    r#"{{"symbol":"{symbol}","intraday":{{"open":{o},"high":{h},"low":{l},"close":{c},"volume":{v}}}}}"#
-                )
-            };
-            format!("[{}]", SYMBOLS.iter().zip(8..).map(one).collect::<Vec<_>>().join(","))
-        },
-        ws: |s| {
-            let one = |(symbol, n): (&&str, u64)| {
-                let [o, h, l, c, v] = bar(s / 2, s, n);
-                let at = Timestamp((s / 2) as i64 * 2_000_000_000);
-                format!(
-                    r#"{{"symbol":"{symbol}","timestamp_minute":"{at}","o":{o},"h":{h},"l":{l},"c":{c},"v":{v}.0}}"#
-                )
-            };
-            typed("intraday_bar", SYMBOLS.iter().zip(8..).map(one).collect())
-        },
-        says: &["shows = \"latest-closed\""],
-        ..PLAIN
-    },
-    Shape {
         name: "whole-lists",
         rest: |s| format!(r#"{{"positions":[{}]}}"#, positions(s).join(",")),
         ws: |s| {
@@ -405,60 +367,6 @@ pub const SHAPES: &[Shape] = &[
             )]
         },
         says: &["mode = \"snapshot\""],
-        ..PLAIN
-    },
-    Shape {
-        name: "deltas-and-a-tree",
-        rest: |s| {
-            let leaf = |n| format!(r#"{{"meta":{{"units":"m/s"}},"value":{},"$source":"gps"}}"#, cents(s, n));
-            format!(
-                r#"{{"navigation":{{"speed":{{"ground":{},"water":{}}},"depth":{}}},"wind":{{"speed":{}}}}}"#,
-                leaf(1),
-                leaf(2),
-                leaf(3),
-                leaf(4)
-            )
-        },
-        ws: |s| {
-            let paths =
-                ["navigation.speed.ground", "navigation.speed.water", "navigation.depth", "wind.speed"];
-            let value = |(path, n): (&&str, u64)| format!(r#"{{"path":"{path}","value":{}}}"#, cents(s, n));
-            let values: Vec<String> = paths.iter().zip(1..).map(value).collect();
-            let update = |values: &[String]| {
-                format!(r#"{{"$source":"gps","timestamp":"{}","values":[{}]}}"#, stamp(s), values.join(","))
-            };
-            vec![format!(
-                r#"{{"context":"vessels.self","updates":[{},{}]}}"#,
-                update(&values[..3]),
-                update(&values[3..])
-            )]
-        },
-        says: &["flatten = \"value\"", "/updates/*/values"],
-        ..PLAIN
-    },
-    Shape {
-        name: "all-then-what-changed",
-        rest: |s| {
-            let state = |(key, n): (&str, u64)| {
-                format!(r#"{{"entity_id":"{key}","state":"{}","unit":"lx"}}"#, status(s, n))
-            };
-            format!("[{}]", ENTITIES.into_iter().zip(1..).map(state).collect::<Vec<_>>().join(","))
-        },
-        ws: |s| {
-            let part = |sign: &str, (key, n): (&str, u64)| match sign {
-                "a" => format!(r#""{key}":{{"s":"{}","u":"lx"}}"#, status(s, n)),
-                _ => format!(r#""{key}":{{"+":{{"s":"{}"}}}}"#, status(s, n)),
-            };
-            let all = |sign: &str| -> Vec<String> {
-                let parts = ENTITIES.into_iter().zip(1..).map(|one| part(sign, one));
-                vec![format!(r#"{{"event":{{"{sign}":{{{}}}}}}}"#, parts.collect::<Vec<_>>().join(","))]
-            };
-            match (s % 7, changes(s)) {
-                (0, _) => all("a"),
-                (_, true) => all("c"),
-                _ => Vec::new(),
-            }
-        },
         ..PLAIN
     },
 ];
