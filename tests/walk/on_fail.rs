@@ -20,8 +20,7 @@ fn the_first_failure_runs_the_command_once_and_turns_that_flag_off() {
     let place = Place::new();
     let fault = ["--fault", "value_mismatch:feature=positions,field=current_price,rate=1"];
     let command = "echo \"$CUTOVER_FEATURE $CUTOVER_CLASS\" >> told; echo to-stderr";
-    // Too short to find fault with the pace of a busy machine.
-    let (code, told) = watched(&place, ("4", "30s"), &fault, command);
+    let (code, told) = watched(&place, ("20", "60s"), &fault, command);
     assert_eq!(code, 1, "{told}");
     let once = place.read("told");
     assert!(once.starts_with("positions ") && once.lines().count() == 1, "{once}");
