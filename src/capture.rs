@@ -2,7 +2,7 @@
 //!
 //! Owns the recording format: writing a line, reading one, the versions of the format, and what a
 //! whole file means (torn, interrupted, damaged). Opens no file and reads no clock: it works over
-//! `BufRead` and `Write`, and time is the `at` of the lines.
+//! `Read` and `Write`, and time is the `at` of the lines.
 
 pub mod block;
 pub mod decode;

@@ -167,23 +167,13 @@ impl<R: Read> Blocks<R> {
 
     fn read_more(&mut self, bytes: &mut Vec<u8>) -> Option<io::Error> {
         let known = bytes.len();
-        bytes.resize(known + BLOCK_BYTES, 0);
-        let result = loop {
-            match self.input.read(&mut bytes[known..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => break result,
-            }
-        };
-        let (count, failed) = match result {
-            Ok(count) => (count, None),
-            // A compressed capture that was torn ends so: what came before it still counts.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => (0, None),
-            Err(error) => (0, Some(error)),
-        };
-        bytes.truncate(known + count);
+        // Room that is not written to before something is read into it.
+        bytes.reserve(BLOCK_BYTES);
+        let result = self.input.by_ref().take(BLOCK_BYTES as u64).read_to_end(bytes);
         self.hash.update(&bytes[known..]);
-        self.ended = count == 0;
-        failed
+        self.ended = bytes.len() == known || result.is_err();
+        // A compressed capture that was torn ends so: what came before it still counts.
+        result.err().filter(|error| error.kind() != io::ErrorKind::UnexpectedEof)
     }
 
     /// SHA-256 over the bytes read so far, in hexadecimal: of the whole input once there is no more block.

@@ -8,7 +8,7 @@ use crate::model::outcome::ProcessOutcome;
 use crate::report::json;
 use crate::source::open_capture;
 use anyhow::Context;
-use std::io::{BufRead, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub fn load(path: &Path, contract: &Arc<Contract>) -> anyhow::Result<Vec<Process
 fn read(path: &Path, contract: &Arc<Contract>) -> anyhow::Result<Vec<ProcessOutcome>> {
     let input = open_capture(path).map_err(|error| WrongUse(error.to_string()))?;
     let mut first = Vec::new();
-    input.take(LONGEST_FIRST_LINE).read_until(b'\n', &mut first)?;
+    BufReader::new(input).take(LONGEST_FIRST_LINE).read_until(b'\n', &mut first)?;
     if !first.trim_ascii_start().starts_with(b"{") {
         return Err(WrongUse("it is neither a report.json nor a capture".into()).into());
     }

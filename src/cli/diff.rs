@@ -14,7 +14,7 @@ use crate::report::contrast::{Named, to_json, to_text, trees_to_json, trees_to_t
 use crate::source::open_capture;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use std::io::{BufRead, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -92,7 +92,8 @@ pub fn run(settings: &Settings, console: &Console) -> anyhow::Result<Exit> {
 fn is_capture(path: &Path) -> anyhow::Result<bool> {
     let mut first = Vec::new();
     let opened = open_capture(path);
-    let read = opened.and_then(|file| file.take(MOST_LOOKED_AT).read_until(b'\n', &mut first));
+    let read =
+        opened.and_then(|file| BufReader::new(file).take(MOST_LOOKED_AT).read_until(b'\n', &mut first));
     read.with_context(|| format!("could not read {}", path.display()))?;
     let text = String::from_utf8_lossy(&first);
     Ok(text.starts_with("{\"kind\":\"") && text.contains("\"at\":"))

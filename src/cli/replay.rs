@@ -20,7 +20,7 @@ use crate::source::open_capture;
 use anyhow::Context;
 use clap::Args;
 use std::collections::VecDeque;
-use std::io::BufRead;
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -221,7 +221,7 @@ pub(super) type Started<'s> = (&'s Path, &'s (Timestamp, Start));
 /// One capture, opened and its first line read.
 pub(super) struct Recording {
     path: PathBuf,
-    blocks: Blocks<Box<dyn BufRead + Send>>,
+    blocks: Blocks<Box<dyn io::Read + Send>>,
     /// What was read to find the start.
     first: VecDeque<Batch>,
     options: ReaderOptions,
@@ -328,7 +328,7 @@ impl Recording {
 /// Looks for the `start`, which is the first line that counts, and keeps what was read for it in `first`.
 /// `None`: there is no such line, or its `start` is damaged and damage is skipped.
 fn find_start(
-    blocks: &mut Blocks<Box<dyn BufRead + Send>>,
+    blocks: &mut Blocks<Box<dyn io::Read + Send>>,
     options: ReaderOptions,
     first: &mut VecDeque<Batch>,
 ) -> Result<Option<(Timestamp, Start)>, CaptureError> {

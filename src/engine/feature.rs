@@ -46,7 +46,7 @@ pub struct FeatureState {
     pub streams: Vec<Stream>,
     pub endpoints: Vec<Endpoint>,
     /// The texts in which parameters were met, and whose they are.
-    endpoint_params: Vec<(Box<str>, usize)>,
+    endpoint_params: Interner,
     keys: Interner,
     scopes: Scopes,
     pub counts: Counts,
@@ -200,7 +200,7 @@ impl FeatureState {
             spec,
             streams: Vec::new(),
             endpoints: Vec::new(),
-            endpoint_params: Vec::new(),
+            endpoint_params: Interner::default(),
             keys: Interner::default(),
             scopes: Scopes::default(),
             traffic: Traffic::default(),
@@ -219,8 +219,8 @@ impl FeatureState {
 
     /// The endpoint with these parameters (their JSON text).
     pub fn endpoint(&mut self, params: &str) -> usize {
-        if let Some((_, known)) = self.endpoint_params.iter().find(|(p, _)| **p == *params) {
-            return *known;
+        if let Some(known) = self.endpoint_params.find(params.as_bytes()) {
+            return known as usize;
         }
         // Another text of known parameters, in another order perhaps, or new ones.
         let fresh = Endpoint::new(params);
@@ -229,7 +229,7 @@ impl FeatureState {
             self.endpoints.push(fresh);
             self.endpoints.len() - 1
         });
-        self.endpoint_params.push((params.into(), number));
+        self.endpoint_params.insert(params.as_bytes(), number as u32);
         number
     }
 

@@ -1,7 +1,7 @@
 //! By what a frame is known, and where that leads. Reads no record.
 
 use super::extract::whole;
-use super::plan::{Plan, Route};
+use super::plan::{Plan, Route, Says};
 use crate::model::json::{Kind, NotJson, Scanner, Slot, scalar};
 
 /// Where a frame belongs.
@@ -98,7 +98,7 @@ fn by_presence(plan: &Plan, text: &str) -> Result<Option<Routed>, NotJson> {
 fn by_type(plan: &Plan, text: &str) -> Result<Routed, NotJson> {
     let mut unknown = None;
     for says in &plan.says {
-        let slot = find(&mut Scanner::new(text), &says.at)?;
+        let slot = told(text, says)?;
         unknown = match slot.kind {
             Kind::Absent | Kind::Null | Kind::Object | Kind::Array => None,
             _ => {
@@ -117,6 +117,20 @@ fn by_type(plan: &Plan, text: &str) -> Result<Routed, NotJson> {
         None if elements(text).next().is_some() => Routed::Messages,
         None => Routed::NoType,
     })
+}
+
+/// What a frame says at one of the places where it may say what it is.
+fn told(text: &str, says: &Says) -> Result<Slot, NotJson> {
+    let mut scanner = Scanner::new(text);
+    if let Some(head) = &says.head
+        && scanner.peek() == Kind::Object
+    {
+        scanner.enter();
+        if scanner.expect_member(head, &mut true) {
+            return scanner.value();
+        }
+    }
+    find(&mut Scanner::new(text), &says.at)
 }
 
 /// The first value at a pointer; what follows it is not read.

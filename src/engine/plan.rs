@@ -27,11 +27,18 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct Says {
     pub at: Vec<String>,
+    /// The one step of `at`, where it is one: most frames begin with it.
+    pub head: Option<MemberName>,
     /// Message types, a few.
     routes: Vec<(String, Route)>,
 }
 
 impl Says {
+    fn new(at: Vec<String>) -> Says {
+        let head = if let [step] = at.as_slice() { MemberName::new(step) } else { None };
+        Says { at, head, routes: Vec::new() }
+    }
+
     /// What a message type leads to, where it is known.
     pub fn route(&self, kind: &str) -> Option<Route> {
         self.routes.iter().find(|(known, _)| known == kind).map(|(_, route)| *route)
@@ -200,7 +207,7 @@ struct Signs {
 
 impl Signs {
     fn new(type_at: Vec<String>) -> Signs {
-        Signs { says: vec![Says { at: type_at, routes: Vec::new() }], has: Vec::new(), groups: Vec::new() }
+        Signs { says: vec![Says::new(type_at)], has: Vec::new(), groups: Vec::new() }
     }
 
     /// Where a sign leads, made where it is new.
@@ -218,7 +225,7 @@ impl Signs {
                 let own = at.as_ref().map_or_else(|| self.says[0].at.clone(), |at| at.0.clone());
                 let known = self.says.iter().position(|says| says.at == own);
                 let place = known.unwrap_or_else(|| {
-                    self.says.push(Says { at: own, routes: Vec::new() });
+                    self.says.push(Says::new(own));
                     self.says.len() - 1
                 });
                 (&mut self.says[place].routes, text)

@@ -7,6 +7,9 @@ use crate::model::series::Shape;
 /// Bins in a row, at most, before values farther out are counted aside.
 const ROW: usize = 512;
 
+/// Values that wait for the row.
+const LATEST: usize = 5;
+
 /// Bins of a shape.
 const SHAPE_BINS: i64 = 48;
 
@@ -22,26 +25,49 @@ pub struct Histogram {
     aside: Vec<(i64, u64)>,
     count: u64,
     max: i64,
+    /// Bins of the latest values, which the row does not count yet: they stand here, beside what each value touches
+    /// anyway, and the row somewhere else.
+    latest: [i64; LATEST],
+    /// How many of these there are.
+    waiting: u8,
 }
 
 impl Histogram {
     /// `width` is the resolution.
     pub fn new(width: Span) -> Histogram {
         let width = width.0.max(1);
-        Histogram { width, row: Vec::new(), first: 0, aside: Vec::new(), count: 0, max: i64::MIN }
+        Histogram {
+            width,
+            row: Vec::new(),
+            first: 0,
+            aside: Vec::new(),
+            count: 0,
+            max: i64::MIN,
+            latest: [0; LATEST],
+            waiting: 0,
+        }
     }
 
     pub fn add(&mut self, value: Span) {
-        self.add_times(value, 1);
+        if usize::from(self.waiting) == LATEST {
+            self.waiting = 0;
+            for bin in self.latest {
+                self.add_many(bin, 1);
+            }
+        }
+        self.latest[usize::from(self.waiting)] = value.0.div_euclid(self.width);
+        self.waiting += 1;
+        self.count += 1;
+        self.max = self.max.max(value.0);
     }
 
     pub fn add_times(&mut self, value: Span, count: u64) {
         self.add_many(value.0.div_euclid(self.width), count);
+        self.count += count;
         self.max = self.max.max(value.0);
     }
 
     fn add_many(&mut self, bin: i64, count: u64) {
-        self.count += count;
         let counted = self.add_to_row(bin, count) || (self.widen(bin) && self.add_to_row(bin, count));
         if !counted {
             match self.aside.binary_search_by_key(&bin, |b| b.0) {
@@ -84,6 +110,7 @@ impl Histogram {
         let row = self.row.iter().zip(self.first..).filter(|(n, _)| **n > 0);
         let mut bins: Vec<(i64, u64)> = row.map(|(n, bin)| (bin, u64::from(*n))).collect();
         bins.extend_from_slice(&self.aside);
+        bins.extend(self.latest.iter().take(self.waiting.into()).map(|bin| (*bin, 1)));
         bins.sort_unstable_by_key(|b| b.0);
         bins.dedup_by(|later, kept| {
             let same = later.0 == kept.0;
@@ -133,6 +160,7 @@ impl Histogram {
         for (value, count) in other.values() {
             self.add_many(value.0.div_euclid(self.width), count);
         }
+        self.count += other.count;
         self.max = self.max.max(other.max);
     }
 
@@ -173,7 +201,10 @@ mod tests {
             let mut histogram = Histogram::new(Span(1));
             for (value, count) in &values {
                 *expected.entry(*value).or_default() += count;
-                histogram.add_times(Span(*value), *count);
+                match count {
+                    1 => histogram.add(Span(*value)),
+                    _ => histogram.add_times(Span(*value), *count),
+                }
             }
             let found: Vec<(i64, u64)> = histogram.values().map(|(span, count)| (span.0, count)).collect();
             prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());

@@ -6,7 +6,7 @@ use super::servers::{Served, reference};
 use super::support::{Bench, Ran, Report, Running, cutover, run, wait_for};
 use cutover::source::open_capture;
 use std::fs;
-use std::io::BufRead;
+use std::io::{BufRead, BufReader};
 
 /// A watch under way; its first messages are on disk.
 struct Watching {
@@ -123,9 +123,9 @@ fn a_compressed_capture_survives_a_kill_too() {
         ["watch", "--contract", &contract, "--speed", "20", "--report-dir", &dir, "--record", &capture];
     let running = Running::start(&mut cutover(&arguments));
     wait_for("messages in the compressed capture", || {
-        let Ok(mut lines) = open_capture(capture.as_ref()).map(BufRead::lines) else { return None };
+        let Ok(lines) = open_capture(capture.as_ref()).map(BufReader::new) else { return None };
         // What follows the last flush cannot be read yet.
-        let seen = lines.by_ref().map_while(Result::ok).filter(|line| line.starts_with(r#"{"kind":"ws""#));
+        let seen = lines.lines().map_while(Result::ok).filter(|line| line.starts_with(r#"{"kind":"ws""#));
         (seen.count() >= 20).then_some(())
     });
     running.kill();
