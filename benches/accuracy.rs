@@ -1,7 +1,7 @@
 //! How well faults are found: the whole grid of classes, features and seeds, scored against its ledgers,
 //! and innocent sessions, in which nothing may be found. Exits with 1 where anything was missed or invented.
 //!
-//! `cargo bench --bench accuracy [-- --seeds N --innocent N --class C --feature F --seed S]`
+//! `cargo bench --bench accuracy [-- --seeds N --innocent N --pairs N --class C --feature F --seed S --pair S]`
 
 #![allow(clippy::disallowed_methods, reason = "a bench reads its arguments")]
 
@@ -33,6 +33,8 @@ struct Asked {
     class: Option<Class>,
     feature: Option<Feature>,
     seed: Option<u64>,
+    pairs: Option<u64>,
+    pair: Option<u64>,
 }
 
 fn asked() -> Result<Asked, String> {
@@ -45,6 +47,8 @@ fn asked() -> Result<Asked, String> {
             "--seeds" => asked.seeds = Some(number()?),
             "--innocent" => asked.innocent = Some(number()?),
             "--seed" => asked.seed = Some(number()?),
+            "--pairs" => asked.pairs = Some(number()?),
+            "--pair" => asked.pair = Some(number()?),
             "--class" => {
                 asked.class = Some(Class::parse(&value).ok_or(format!("`{value}` is no class of findings"))?);
             }
@@ -54,7 +58,7 @@ fn asked() -> Result<Asked, String> {
             }
             _ => {
                 return Err(format!(
-                    "`{flag}` is not known; known: --seeds, --innocent, --class, --feature, --seed"
+                    "`{flag}` is not known; known: --seeds, --innocent, --pairs, --class, --feature, --seed, --pair"
                 ));
             }
         }
@@ -69,12 +73,13 @@ fn main() {
     });
     // A place or a seed asked for is shown alone.
     let narrowed = asked.class.is_some() || asked.feature.is_some();
-    let whole = !narrowed && asked.seed.is_none();
+    let pairs_alone = asked.pairs.is_some() || asked.pair.is_some();
+    let whole = !narrowed && asked.seed.is_none() && !pairs_alone;
     let grid_wanted = asked.seeds.is_some() || narrowed || whole;
     let innocent_wanted = asked.innocent.is_some() || (asked.seed.is_some() && !narrowed) || whole;
     let wrong_places = if grid_wanted { run_grid(&asked) } else { 0 };
     let guilty = if innocent_wanted { run_innocent(&asked) } else { 0 };
-    let wrong_pairs = if whole { run_pairs() } else { 0 };
+    let wrong_pairs = if whole || pairs_alone { run_pairs(&asked) } else { 0 };
     if wrong_places + guilty + wrong_pairs > 0 {
         println!(
             "\n{wrong_places} places of the grid, {guilty} innocent sessions and {wrong_pairs} of two faults are wrong"
@@ -98,7 +103,9 @@ fn run_grid(asked: &Asked) -> usize {
     println!("{}", grid::table(&results));
     let wrong: Vec<String> = results.iter().filter_map(grid::Result::wrong).collect();
     wrong.iter().for_each(|wrong| println!("{wrong}"));
-    wrong.len()
+    let empty = grid::never_due(&results);
+    empty.iter().for_each(|cell| println!("{cell}: nothing of it was ever due, so nothing was shown"));
+    wrong.len() + empty.len()
 }
 
 fn run_innocent(asked: &Asked) -> usize {
@@ -117,13 +124,16 @@ fn run_innocent(asked: &Asked) -> usize {
 }
 
 /// Sessions with two faults at once.
-fn run_pairs() -> usize {
+fn run_pairs(asked: &Asked) -> usize {
     let contract = grid::contract();
-    let seeds: Vec<u64> = (0..PAIRS).collect();
+    let seeds: Vec<u64> = match asked.pair {
+        Some(seed) => vec![seed],
+        None => (0..asked.pairs.unwrap_or(PAIRS)).collect(),
+    };
     let problems = in_parallel(&seeds, |seed| grid::problem_of_two(&contract, *seed));
     let wrong: Vec<String> = problems.into_iter().flatten().collect();
     wrong.iter().for_each(|wrong| println!("{wrong}"));
-    println!("\n{PAIRS} sessions with two faults, {} with one missed or invented", wrong.len());
+    println!("\n{} sessions with two faults, {} with one missed or invented", seeds.len(), wrong.len());
     wrong.len()
 }
 

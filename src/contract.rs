@@ -8,7 +8,7 @@ pub mod expression;
 pub mod parse;
 pub mod spelling;
 
-pub use builtin::{BUILTIN, builtin};
+pub use builtin::{BUILTIN, builtin, builtin_sha256};
 pub use expression::{Invariant, Number};
 pub use parse::{ContractError, Environment, MASKED, parse};
 

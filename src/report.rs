@@ -21,7 +21,7 @@ pub mod summary;
 pub mod terminal;
 pub mod text;
 
-mod advice;
+pub(crate) mod advice;
 mod cell;
 mod diff;
 mod worst;

@@ -38,7 +38,7 @@ pub use metrics::MetricsTarget;
 pub use process::{ProcessTarget, Which};
 pub use proxy::{ProxyError, ProxySettings};
 pub use rest::LoginError;
-pub use secret::{shown_url, without_credentials};
+pub use secret::{is_public_header, shown_url, without_credentials};
 pub use sequencer::{Feeds, Judge, RunEnd, RunError, RunSettings, run};
 pub use steps::{ReadSteps, each_line, read_steps};
 pub use tap::TapTarget;

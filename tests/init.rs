@@ -122,10 +122,21 @@ fn living_feeds_become_a_contract() {
     let server = Server::start("--speed 20");
     let rest = |path: &str| format!("http://{}/api/{path}", server.address);
     let (balances, bars, none) = (rest("balances"), rest("bars"), rest("none"));
-    let ws = format!("ws://{}/ws", server.address);
+    let ws = format!("ws://{}/ws?token=secret-4711&v=2", server.address);
     let mut arguments =
         words("init live.toml --for 10s --poll 200ms --record seen.jsonl --header Authorization:secret");
-    arguments.extend(["--ws", &ws, "--rest", &balances, "--rest", &bars, "--rest", &none]);
+    arguments.extend([
+        "--header",
+        "Origin: http://page.example",
+        "--ws",
+        &ws,
+        "--rest",
+        &balances,
+        "--rest",
+        &bars,
+        "--rest",
+        &none,
+    ]);
     let ran = run(folder.path(), &arguments);
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     for line in [
@@ -138,7 +149,14 @@ fn living_feeds_become_a_contract() {
     let text = fs::read_to_string(folder.path().join("live.toml")).unwrap();
     assert!(text.contains("path = \"/api/balances\", poll = \"200ms\", records = \"/accounts\""), "{text}");
     assert!(text.contains("align = \"bucket\"") && text.contains("align = \"time\""), "{text}");
-    assert!(!text.contains("secret"), "{text}");
+    assert!(!text.contains("secret") && !text.contains("***"), "{text}");
+    for line in [
+        "headers = { \"Authorization\" = \"${AUTHORIZATION}\", \"Origin\" = \"http://page.example\" }   # UNSURE: ",
+        "/ws?token=${TOKEN}&v=2\"",
+        "# UNSURE: what was given is not written here; set TOKEN",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
     let seen = fs::read_to_string(folder.path().join("seen.jsonl")).unwrap();
     assert!(seen.ends_with("\"reason\":\"done\"}\n") && !seen.contains("secret"));
 }

@@ -87,6 +87,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
         contract.ws.url = format!("ws://{}/ws", server.address);
         let run = LiveRun {
             contract: Arc::new(contract),
+            contract_file: None,
             stop: Stop::After(settings.duration),
             until_proven: None,
             speed: settings.speed,

@@ -118,8 +118,11 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     let mut contracts = Contracts::new(&contract, settings.contract.as_deref());
     narrow(&mut contract, &settings.features)?;
     let contract = Arc::new(contract);
-    let report =
-        RunReport::start(&settings.place, &format!("drill-{}", name(recording.started(), &contract)))?;
+    let report = RunReport::start(
+        &settings.place,
+        &format!("drill-{}", name(recording.started(), &contract)),
+        settings.contract.as_deref(),
+    )?;
     let mut judging = Judging::new(contract.clone(), report);
     let read = recording.fold(&mut judging.engine, &mut contracts, None, default_threads())?;
     let judged = Judged {

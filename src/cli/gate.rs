@@ -7,6 +7,7 @@ use super::console::{Console, variable};
 use super::evidence::{self, Given, Piece};
 use super::exit::{Exit, WrongUse};
 use super::folder::write_whole;
+use super::results;
 use crate::checks::signed_off::CHECK;
 use crate::evidence::sign::sign_off;
 use crate::model::{FeatureOutcome, Outcome, Phase, Span, Verdict};
@@ -192,9 +193,10 @@ fn print(settings: &Settings, outcome: &Outcome, console: &Console) -> anyhow::R
     match settings.format {
         Format::Json => console.result(&json::to_json(outcome))?,
         Format::Text => {
+            let again = results::again(outcome, settings.contract.as_deref(), None);
             let layout = Layout { width: console.columns(), colour: console.colour_out };
             let state = if outcome.verdict == Verdict::Pass { "open" } else { "closed" };
-            let page = text::to_text(outcome, layout);
+            let page = text::to_text(outcome, layout, &again);
             let gate = format!("gate {} {}: {state}", settings.feature, settings.phase.name());
             console.result(format!("{page}{gate}\n").as_bytes())?;
         }

@@ -13,8 +13,8 @@ use crate::engine::Engine;
 use crate::infer::{Inferred, Known, KnownEndpoint, Watched, bare};
 use crate::model::{Event, Observation, Outcome, Span, Start, Timestamp, Verdict};
 use crate::source::{
-    BackendTargets, CaptureSink, Clock, Feeds, Judge, ProxySettings, RunError, RunSettings, open_capture,
-    run, without_credentials,
+    BackendTargets, CaptureSink, Clock, Feeds, Judge, ProxySettings, RunError, RunSettings, is_public_header,
+    open_capture, run, without_credentials,
 };
 use anyhow::Context;
 use std::io::{self, Read, Write};
@@ -211,15 +211,17 @@ fn provisional(addresses: &Addresses) -> anyhow::Result<(Known, String)> {
     }
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let headers = headers(&addresses.headers)?;
-    let lines = |shown: bool| {
-        let value =
-            |value: &str| if shown && !value.contains("${") { "***".to_string() } else { value.to_string() };
+    let lines = |value: &mut dyn FnMut(&str, &str) -> String| {
         let all: Vec<String> = headers
             .iter()
-            .map(|(name, text)| format!("{} = {}", quoted(name), quoted(&value(text))))
+            .map(|(name, text)| format!("{} = {}", quoted(name), quoted(&value(name, text))))
             .collect();
-        if all.is_empty() { String::new() } else { format!("headers = {{ {} }}\n", all.join(", ")) }
+        if all.is_empty() { String::new() } else { format!("headers = {{ {} }}", all.join(", ")) }
     };
+    let given = lines(&mut |_, text| text.to_string());
+    let mut asked = Asked::default();
+    let kept = lines(&mut |name, text| asked.header(name, text));
+    let kept = if kept.is_empty() { kept } else { kept + &asked.note() + "\n" };
     let subscribe: Vec<String> = addresses.subscribe.iter().map(|text| quoted(text)).collect();
     let subscribe = if subscribe.is_empty() {
         String::new()
@@ -228,11 +230,9 @@ fn provisional(addresses: &Addresses) -> anyhow::Result<(Known, String)> {
     };
     let base = base.unwrap_or_default();
     let mut text = format!(
-        "version = 1\n[rest]\nbase_url = {}\n{}[ws]\nurl = {}\ntype = \"/type\"\n{}{subscribe}",
+        "version = 1\n[rest]\nbase_url = {}\n{given}\n[ws]\nurl = {}\ntype = \"/type\"\n{given}\n{subscribe}",
         quoted(&base),
-        lines(false),
         quoted(&addresses.ws),
-        lines(false),
     );
     for endpoint in &endpoints {
         let path = quoted(endpoint.path.as_deref().unwrap_or_default());
@@ -245,19 +245,59 @@ fn provisional(addresses: &Addresses) -> anyhow::Result<(Known, String)> {
             poll = addresses.poll,
         );
     }
+    let mut asked = Asked::default();
+    let ws_url = asked.url(&addresses.ws);
+    let about_url = asked.note();
+    let about_url = if about_url.is_empty() { about_url } else { format!("#{}\n", &about_url[4..]) };
     let known = Known {
         from: format!("{} and {}", without_credentials(&base), crate::source::shown_url(&addresses.ws)),
         base_url: Some(without_credentials(&base)),
-        ws_url: Some(without_credentials(&addresses.ws)),
+        ws_url: Some(ws_url),
         endpoints: endpoints
             .into_iter()
             .map(|e| KnownEndpoint { path: e.path.map(|p| without_credentials(&p)), ..e })
             .collect(),
-        rest_lines: lines(true),
-        ws_lines: lines(true) + &subscribe,
+        rest_lines: kept.clone(),
+        ws_lines: about_url + &kept + &subscribe,
         keepalive_types: Vec::new(),
     };
     Ok((known, text))
+}
+
+/// Credentials that were given as they are: the contract that is written has variables for them.
+#[derive(Default)]
+struct Asked(Vec<String>);
+
+impl Asked {
+    fn header(&mut self, name: &str, text: &str) -> String {
+        if text.contains("${") || is_public_header(name) { text.to_string() } else { self.variable(name) }
+    }
+
+    /// The URL with what its query calls a secret as variables.
+    fn url(&mut self, url: &str) -> String {
+        let Some((head, query)) = url.split_once('?') else { return url.to_string() };
+        let pair = |pair: &str| match pair.split_once('=') {
+            Some((name, value)) if !value.contains("${") && without_credentials(pair) != pair => {
+                format!("{name}={}", self.variable(name))
+            }
+            _ => pair.to_string(),
+        };
+        format!("{head}?{}", query.split('&').map(pair).collect::<Vec<_>>().join("&"))
+    }
+
+    fn variable(&mut self, name: &str) -> String {
+        let upper = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+        let name: String = name.chars().map(upper).collect();
+        self.0.push(name.clone());
+        format!("${{{name}}}")
+    }
+
+    fn note(&self) -> String {
+        match self.0.as_slice() {
+            [] => String::new(),
+            names => format!("   # UNSURE: what was given is not written here; set {}", names.join(" and ")),
+        }
+    }
 }
 
 /// A URL's scheme and host, and its path with its query.

@@ -37,6 +37,8 @@ pub const CAPTURE: &str = "capture.jsonl";
 #[derive(Debug)]
 pub struct LiveRun {
     pub contract: Arc<Contract>,
+    /// Where it was read; `None`: it is built in.
+    pub contract_file: Option<PathBuf>,
     pub stop: Stop,
     /// End before that, once everything asked is proven: the rate of wrong values to rule out.
     pub until_proven: Option<f64>,
@@ -103,7 +105,11 @@ impl LiveRun {
             Some(listen) => Some(Ui::start(listen, &self.phases, console).await?),
             None => None,
         };
-        let report = RunReport::start(&self.place, &run_name(now, &format!("{:04x}", seed & 0xffff)))?;
+        let report = RunReport::start(
+            &self.place,
+            &run_name(now, &format!("{:04x}", seed & 0xffff)),
+            self.contract_file.as_deref(),
+        )?;
         let path = self.record.unwrap_or_else(|| report.path().join(CAPTURE));
         let capture = recording::create(&path)?;
         let proxies = ProxySettings::from_environment(&variable).map_err(|e| WrongUse(e.to_string()))?;

@@ -115,7 +115,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
     narrow(&mut contract, &settings.features)?;
     let contract = Arc::new(contract);
     let baseline = settings.baseline.as_ref().map(|path| baseline::load(path, &contract)).transpose()?;
-    let report = RunReport::start(&settings.place, &name(started, &contract))?;
+    let report = RunReport::start(&settings.place, &name(started, &contract), given)?;
     let mut judging = Judging::new(contract, report);
     if let Some(baseline) = baseline {
         judging.engine.set_baseline(baseline);

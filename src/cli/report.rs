@@ -6,11 +6,12 @@ use super::console::Console;
 use super::evidence::{self, Given};
 use super::exit::Exit;
 use super::folder::write_whole;
+use super::results;
 use crate::model::{Outcome, Phase};
 use crate::report::{Layout, html, json, junit, signoff, summary, text};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -93,19 +94,23 @@ pub fn run(settings: &Settings, console: &Console) -> anyhow::Result<Exit> {
     let found = evidence::find(&settings.evidence)?;
     let outcome = evidence::as_judged(&found, settings.contract.as_deref(), &settings.phases)?;
     match &settings.output {
-        Some(file) => write_whole(file, &rendered(&outcome, settings.rendering, FILE))?,
+        Some(file) => {
+            write_whole(file, &rendered(&outcome, settings.rendering, FILE, settings.contract.as_deref()))?
+        }
         None => {
             let layout = Layout { width: console.columns(), colour: console.colour_out };
-            let bytes = rendered(&outcome, settings.rendering, layout);
+            let bytes = rendered(&outcome, settings.rendering, layout, settings.contract.as_deref());
             console.result(&bytes).context("could not print the result")?;
         }
     }
     Ok(Exit::of(outcome.verdict))
 }
 
-fn rendered(outcome: &Outcome, rendering: Rendering, layout: Layout) -> Vec<u8> {
+fn rendered(outcome: &Outcome, rendering: Rendering, layout: Layout, contract: Option<&Path>) -> Vec<u8> {
     match rendering {
-        Rendering::Text => text::to_text(outcome, layout).into_bytes(),
+        Rendering::Text => {
+            text::to_text(outcome, layout, &results::again(outcome, contract, None)).into_bytes()
+        }
         Rendering::Html => html::to_html(outcome),
         Rendering::Json => json::to_json(outcome),
         Rendering::Signoff => signoff::to_csv(outcome),

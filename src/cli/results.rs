@@ -13,10 +13,27 @@ use crate::model::drill::Drill;
 use crate::model::{Finding, Outcome};
 use crate::reference::Score;
 use crate::report::drill as drilled;
-use crate::report::{FindingsCsv, Layout, findings, html, json, junit, signoff, summary, text};
+use crate::report::{FindingsCsv, Layout, advice, findings, html, json, junit, signoff, summary, text};
 use anyhow::Context;
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// The options by which `cutover watch` goes on as this run did: its contract, and where its evidence is kept.
+pub fn again(outcome: &Outcome, contract: Option<&Path>, store: Option<&Path>) -> String {
+    let word = |path: &Path| {
+        let text = path.display().to_string();
+        let plain = |c: char| c.is_alphanumeric() || "/._-+=:@%".contains(c);
+        if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    };
+    let mut options = match contract {
+        Some(file) => format!(" --contract {}", word(file)),
+        None => advice::again(outcome),
+    };
+    if let Some(store) = store {
+        options.push_str(&format!(" --evidence {}", word(store)));
+    }
+    options
+}
 
 /// The report of a running run.
 #[derive(Debug)]
@@ -27,17 +44,25 @@ pub struct RunReport {
     findings: FindingsCsv<PartFile>,
     /// What is written already.
     files: Files,
+    /// The contract file that the run was given.
+    contract: Option<PathBuf>,
 }
 
 impl RunReport {
     /// Makes the folder and opens `findings.csv`; where that fails no work has been done yet.
-    pub fn start(place: &Place, run: &str) -> anyhow::Result<RunReport> {
+    pub fn start(place: &Place, run: &str, contract: Option<&Path>) -> anyhow::Result<RunReport> {
         let store = place.store().map(Path::to_path_buf);
         store.as_deref().map_or(Ok(()), store::ready)?;
         let folder = ReportFolder::create(place, run)?;
         let findings = FindingsCsv::new(folder.stream(findings::FILE)?)
             .with_context(|| format!("could not write {}", folder.path().join(findings::FILE).display()))?;
-        Ok(RunReport { folder, store, findings, files: Files::new() })
+        Ok(RunReport {
+            folder,
+            store,
+            findings,
+            files: Files::new(),
+            contract: contract.map(Path::to_path_buf),
+        })
     }
 
     /// Where the run's own files go, its capture among them.
@@ -63,11 +88,12 @@ impl RunReport {
         console: &Console,
     ) -> anyhow::Result<Exit> {
         let json = json::to_json(outcome);
+        let again = again(outcome, self.contract.as_deref(), self.store.as_deref());
         let folder = self.write(outcome, &json)?;
         let layout = Layout { width: console.columns(), colour: console.colour_out };
         let text = || {
             let score = score.map(|score| format!("\n{}", score::to_text(score))).unwrap_or_default();
-            text::to_text(outcome, layout) + &score
+            text::to_text(outcome, layout, &again) + &score
         };
         print(text, &with_score(&json, score), folder.path(), format, console)
             .context("could not print the result")?;
@@ -97,7 +123,7 @@ impl RunReport {
     }
 
     fn write(self, outcome: &Outcome, json: &[u8]) -> anyhow::Result<ReportFolder> {
-        let RunReport { folder, store, findings, mut files } = self;
+        let RunReport { folder, store, findings, mut files, .. } = self;
         let file = || format!("could not write {}", folder.path().join(findings::FILE).display());
         files.insert(findings::FILE.into(), findings.finish().with_context(file)?.commit()?);
         for (name, to_bytes) in [
@@ -164,7 +190,7 @@ mod tests {
     #[test]
     fn a_finished_run_leaves_all_files() {
         let temp = tempfile::tempdir().unwrap();
-        let mut report = RunReport::start(&Place::Under(temp.path().into()), "run").unwrap();
+        let mut report = RunReport::start(&Place::Under(temp.path().into()), "run", None).unwrap();
         report.finding(&sample::mismatch()).unwrap();
         report.flush().unwrap();
         let dir = report.path().to_path_buf();

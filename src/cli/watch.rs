@@ -212,6 +212,7 @@ pub fn run(settings: Settings, console: &Console) -> anyhow::Result<Exit> {
         ui: settings.ui,
         baseline,
         contract,
+        contract_file: settings.contract,
         stop: settings.stop,
         until_proven: settings.until_proven,
         speed: settings.speed,

@@ -74,6 +74,14 @@ pub fn parse(
     // After other syntax errors the table is only what could be recovered, and its errors would mislead.
     let contract = if torn.is_empty() {
         let root = Table::root(&reader, document.get_ref());
+        if connects {
+            for span in mask::blots(document.get_ref()) {
+                reader.error(
+                    span,
+                    "a credential was hidden here; write \"${NAME}\", and set NAME in the environment",
+                );
+            }
+        }
         contract(&root, text)
     } else {
         None
@@ -161,7 +169,8 @@ fn default_time_tolerance(interval: Span) -> Span {
     Span(interval.0 / 10).min(Span::from_secs(1))
 }
 
-fn sha256(text: &str) -> String {
+/// Over a contract file's bytes, in hexadecimal.
+pub(super) fn sha256(text: &str) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -198,7 +198,7 @@ impl Injector {
                 }
                 _ => continue,
             }
-            if feature.is_some() && (!self.heard || self.is_anothers(index, tick)) {
+            if !self.heard || feature.is_some() && self.is_anothers(index, tick) {
                 continue;
             }
             let Some(strike) = self.armed[index].strike(tick, feature, self.start) else { continue };

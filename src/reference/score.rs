@@ -11,7 +11,7 @@ mod rule;
 use super::truth::TruthEntry;
 use crate::contract::Contract;
 use crate::model::{Class, Event, Finding, Observation, Severity, Span, Timestamp};
-use rule::{Pace, Rule, Shape};
+use rule::{Pace, Rule, Shape, Shown};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A finding, and when it was told: the `at` of the observation at which it was judged, which comes after
@@ -39,9 +39,9 @@ pub struct Sights {
     /// only where a poll showed it ("a WebSocket version that no poll shows is no finding", §5.2), and a silence
     /// is a gap only where REST showed what was missed (§5.6).
     polls: BTreeMap<String, Vec<(Timestamp, Timestamp)>>,
-    /// When a connection fell silent, ended, or began: what was under way then is lost, and ticks are counted
-    /// within one connection (§5.6).
-    breaks: Vec<Timestamp>,
+    /// From when a connection fell silent to when the next one began: what was under way then is lost, and ticks
+    /// are counted within one connection (§5.6). The last one may go on.
+    breaks: Vec<(Timestamp, Option<Timestamp>)>,
     last_frame: Option<Timestamp>,
 }
 
@@ -54,23 +54,35 @@ impl Sights {
                 None => drop(self.polls.insert(feature.to_string(), vec![(*sent_at, at)])),
             },
             Event::Ws { .. } => self.last_frame = Some(at),
-            Event::WsOpen { .. } => self.breaks.push(at),
-            Event::WsClose { .. } => self.breaks.extend(self.last_frame.into_iter().chain([at])),
+            Event::WsOpen { .. } => match self.breaks.last_mut() {
+                Some((_, until @ None)) => *until = Some(at),
+                _ => self.breaks.push((at, Some(at))),
+            },
+            Event::WsClose { .. } => self.breaks.push((self.last_frame.unwrap_or(at), None)),
             _ => {}
         }
     }
 
-    /// Whether a poll is sure to have shown what stood from `from` to `to`: it was formed in that time, or
-    /// (what REST itself said wrongly) at its begin.
+    fn windows(&self, feature: &str) -> &[(Timestamp, Timestamp)] {
+        self.polls.get(feature).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a poll is sure to have shown what stood from `from` to `to`: it was formed in that time.
     fn showed(&self, feature: &str, from: Timestamp, to: Timestamp) -> bool {
-        let windows = self.polls.get(feature).map_or(&[][..], Vec::as_slice);
-        windows
-            .iter()
-            .any(|&(sent, received)| sent <= from && from <= received || from <= sent && received < to)
+        self.windows(feature).iter().any(|&(sent, received)| from <= sent && received < to)
+    }
+
+    /// Whether the answer came in that was formed at `at`.
+    fn answered(&self, feature: &str, at: Timestamp) -> bool {
+        self.windows(feature).iter().any(|&(sent, received)| sent <= at && at <= received)
+    }
+
+    fn first_open(&self) -> Option<Timestamp> {
+        self.breaks.first().and_then(|(_, rose)| *rose)
     }
 
     fn broke(&self, from: Timestamp, to: Timestamp) -> bool {
-        self.breaks.iter().any(|at| (from..=to).contains(at))
+        self.breaks.iter().any(|(fell, rose)| *fell <= to && rose.is_none_or(|rose| from <= rose))
     }
 }
 
@@ -215,21 +227,26 @@ impl<'t> Case<'t> {
         // Outside market hours cadence and the connection are nobody's business.
         let open = |f: &crate::contract::Feature| f.calendar.segment_at(entry.at).is_some();
         let in_hours = feature.map_or_else(|| contract.features.iter().any(open), open);
-        let from = covered.first + rule.head;
+        // What is told by both feeds needs both.
+        let from = covered.sights.first_open().filter(|_| !rule.of_link).unwrap_or(covered.first) + rule.head;
         let to = match rule.shape {
             // A change of pace is told from the slope over all of the run: most of it must have changed.
             Shape::WholeRun => covered.first + (covered.last - covered.first).half(),
             _ => covered.last - rule.tail,
         };
-        let shown =
-            || covered.sights.showed(&entry.feature, entry.at, entry.at.saturating_add(pace.interval));
+        let until_next = entry.at.saturating_add(pace.interval);
+        let shown = || match rule.shown {
+            Shown::Nothing => true,
+            Shown::Version => covered.sights.showed(&entry.feature, entry.at, until_next),
+            Shown::Itself => covered.sights.answered(&entry.feature, entry.at),
+        };
         let around = pace.interval + pace.settle;
         let broke = || covered.sights.broke(entry.at - around, entry.at + around);
         let due = in_hours
             && rule.shape != Shape::OutOfReach
             && (from..=to).contains(&entry.at)
-            && (!rule.by_rest || shown())
-            && (rule.of_link || !broke());
+            && shown()
+            && (rule.of_link || rule.shape == Shape::WholeRun || !broke());
         let until = match rule.shape {
             Shape::WholeRun => Timestamp::MAX,
             _ => entry.at.saturating_add(rule.after),
@@ -283,8 +300,11 @@ impl<'t> Case<'t> {
         let early = if self.entry.feature.is_empty() { self.pace.interval } else { Span::ZERO };
         // What a lost message leads to is told once REST has shown it.
         let shown = self.until.max(self.entry.at.saturating_add(self.pace.shown()));
-        let meets =
-            self.meets(finding) || (self.entry.at - self.rule.before - early..=shown).contains(&finding.at);
+        // What is told of the whole run has no time of its own.
+        let of_run = matches!(finding.class, Class::IntervalDrift | Class::Jitter);
+        let meets = of_run
+            || self.meets(finding)
+            || (self.entry.at - self.rule.before - early..=shown).contains(&finding.at);
         self.rule.brings.contains(&finding.class) && self.names(finding) && meets
     }
 

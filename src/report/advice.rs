@@ -1,6 +1,8 @@
 //! Owns the words around a verdict: the headline, and what to do next. Must not judge anew, and
 //! must name only commands that exist.
 
+use super::text::rounded;
+use crate::contract::builtin_sha256;
 use crate::model::{CheckResult, FeatureOutcome, Outcome, Phase, Span, Verdict};
 
 /// One sentence each, the worst first; the first one is the verdict in words.
@@ -28,8 +30,15 @@ pub(super) fn headlines(outcome: &Outcome) -> Vec<String> {
     lines
 }
 
-/// What to do next, a step a line.
-pub(super) fn steps(outcome: &Outcome) -> Vec<String> {
+/// The options by which `cutover watch` goes on as this run did, as far as the outcome tells: a contract that is not
+/// built in has a file, which nobody recorded.
+pub(crate) fn again(outcome: &Outcome) -> String {
+    if outcome.contract_sha256 == builtin_sha256() { String::new() } else { " --contract FILE".into() }
+}
+
+/// What to do next, a step a line; `again` is written behind each `cutover watch`.
+pub(super) fn steps(outcome: &Outcome, again: &str) -> Vec<String> {
+    let watch = |features: &[&FeatureOutcome], duration| watch(outcome, again, features, duration);
     let mut steps = first_causes(outcome);
     for feature in &outcome.features {
         steps.extend(after_failures(feature));
@@ -37,15 +46,15 @@ pub(super) fn steps(outcome: &Outcome) -> Vec<String> {
     let failed = names(outcome, Verdict::Fail);
     if !failed.is_empty() {
         steps.push("every finding stands in findings.csv; filter it by feature and class".into());
-        steps.push(format!("after the repair: {}", watch(outcome, &failed, shortest(outcome, &failed))));
+        steps.push(format!("after the repair: {}", watch(&failed, shortest(outcome, &failed))));
     }
     steps.extend(lacking(outcome));
     let unproven = names(outcome, Verdict::Inconclusive);
     if unproven.iter().any(|f| with(f, Verdict::Fail).next().is_none()) {
-        steps.push(format!("watch longer: {}", watch(outcome, &unproven, longer(outcome, &unproven))));
+        steps.push(format!("watch longer: {}", watch(&unproven, longer(outcome, &unproven))));
     }
     if steps.is_empty() && outcome.verdict == Verdict::Pass {
-        steps.extend(after_pass(outcome));
+        steps.extend(after_pass(outcome, again));
     }
     steps
 }
@@ -181,8 +190,8 @@ fn told(lack: &Lack<'_>, features: usize) -> String {
 }
 
 /// The command that watches just these features.
-fn watch(outcome: &Outcome, features: &[&FeatureOutcome], duration: Span) -> String {
-    let mut command = "cutover watch".to_string();
+fn watch(outcome: &Outcome, again: &str, features: &[&FeatureOutcome], duration: Span) -> String {
+    let mut command = format!("cutover watch{again}");
     if features.len() < outcome.features.len() {
         for feature in features {
             command.push_str(&format!(" --feature {}", feature.name));
@@ -211,7 +220,7 @@ fn whole_minutes(span: Span) -> Span {
     Span((span.0.max(1).saturating_add(MINUTE - 1) / MINUTE).saturating_mul(MINUTE))
 }
 
-fn after_pass(outcome: &Outcome) -> Vec<String> {
+fn after_pass(outcome: &Outcome, again: &str) -> Vec<String> {
     let phase = asked_phases(outcome).last().copied();
     let first = outcome.features.iter().find(|f| f.flag_on != Some(true) && !f.flag.is_empty());
     let mut steps = vec!["have signoff.csv reviewed and signed (columns reviewer, signed_at)".to_string()];
@@ -219,7 +228,7 @@ fn after_pass(outcome: &Outcome) -> Vec<String> {
         (Some(Phase::BeforeEnabling), Some(feature)) => {
             steps.push(format!("enable one flag at a time, first {}", feature.flag));
             steps.push(format!(
-                "then: cutover watch --feature {} --phase after-enabling --for {}",
+                "then: cutover watch{again} --feature {} --phase after-enabling --for {}",
                 feature.name,
                 whole_minutes(feature.interval * 12)
             ));
@@ -230,6 +239,11 @@ fn after_pass(outcome: &Outcome) -> Vec<String> {
         _ => steps.push("the REST polling of these features may be deleted".into()),
     }
     steps
+}
+
+/// A freshness gain in words: `2.95s sooner`, `371ms later`.
+pub(in crate::report) fn sooner(gain: Span) -> String {
+    format!("{} {}", rounded(gain.abs()), if gain.0 < 0 { "later" } else { "sooner" })
 }
 
 /// `1 feature`, `2 features`, `1,204 pairs`.
@@ -266,7 +280,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            steps(&outcome),
+            steps(&outcome, ""),
             [
                 "do not enable WS_FEATURE_POSITIONS: positions fails values-match",
                 "every finding stands in findings.csv; filter it by feature and class",
@@ -282,12 +296,16 @@ mod tests {
     fn a_failing_flag_that_is_on_goes_off() {
         let mut outcome = sample::failing();
         outcome.features[1].flag_on = Some(true);
-        assert!(steps(&outcome)[0].starts_with("turn WS_FEATURE_POSITIONS off again"));
+        assert!(steps(&outcome, "")[0].starts_with("turn WS_FEATURE_POSITIONS off again"));
     }
 
     #[test]
     fn a_pass_names_the_next_phase() {
-        let steps = steps(&sample::passing());
+        let told = steps(&sample::passing(), " --contract a.toml");
+        assert!(
+            told[2].starts_with("then: cutover watch --contract a.toml --feature account_balance --phase")
+        );
+        let steps = steps(&sample::passing(), "");
         assert!(steps[1].ends_with("first WS_FEATURE_ACCOUNT_BALANCE"));
         assert_eq!(steps[2], "then: cutover watch --feature account_balance --phase after-enabling --for 2m");
     }
@@ -298,7 +316,7 @@ mod tests {
         outcome.features.clear();
         outcome.verdict = Verdict::Inconclusive;
         assert_eq!(headlines(&outcome), ["no check was asked, so nothing is proven"]);
-        assert_eq!(steps(&outcome), Vec::<String>::new());
+        assert_eq!(steps(&outcome, ""), Vec::<String>::new());
     }
 
     #[test]
@@ -311,7 +329,7 @@ mod tests {
         }
         outcome.features[1].checks[0].verdict = Some(Verdict::Inconclusive);
         outcome.features[1].checks[0].note = "too short".into();
-        let steps = steps(&outcome);
+        let steps = steps(&outcome, "");
         assert_eq!(
             steps[..2],
             [
@@ -330,12 +348,12 @@ mod tests {
         for feature in &mut outcome.features {
             (feature.measures.rest_errors, feature.measures.rest_records) = (5, 0);
         }
-        let told = steps(&outcome);
+        let told = steps(&outcome, "");
         assert!(told[0].starts_with("REST") && told[0].contains("`base_url`"), "{told:?}");
         assert!(told[1].starts_with("the WebSocket") && told[1].contains("never open"), "{told:?}");
         outcome.connection.opens = 1;
         outcome.features.iter_mut().for_each(|f| f.measures.ws_messages = 0);
-        assert!(steps(&outcome)[1].contains("was open and no feature's message came"));
+        assert!(steps(&outcome, "")[1].contains("was open and no feature's message came"));
     }
 
     #[test]

@@ -151,7 +151,7 @@ fn verdict(page: &mut Markup, outcome: &Outcome) {
             }
         });
     });
-    let steps = advice::steps(outcome);
+    let steps = advice::steps(outcome, &advice::again(outcome));
     if !steps.is_empty() {
         page.tag("section", &[("class", "next"), ("aria-label", "What to do next")], |page| {
             page.element("h2", &[], "What to do next");

@@ -64,12 +64,11 @@ fn gains(outcome: &Outcome) -> String {
     for feature in &outcome.features {
         let m = &feature.measures;
         let Some(gain) = m.freshness_median else { continue };
-        let how = if gain.0 < 0 { "later" } else { "sooner" };
         text.push_str(&format!(
-            "- {}: median {} {how} than REST (p95 {}); REST {} requests, {} bytes; WebSocket {} messages, {} bytes\n",
+            "- {}: median {} than REST (p95 {}); REST {} requests, {} bytes; WebSocket {} messages, {} bytes\n",
             escaped(&feature.name),
-            rounded(gain.abs()),
-            rounded(m.freshness_gain.p95),
+            advice::sooner(gain),
+            advice::sooner(m.freshness_gain.p95),
             advice::thousands(m.rest_polls),
             advice::thousands(m.rest_bytes),
             advice::thousands(m.ws_messages),
@@ -110,7 +109,7 @@ fn findings(outcome: &Outcome) -> String {
 }
 
 fn steps(outcome: &Outcome) -> String {
-    let steps = advice::steps(outcome);
+    let steps = advice::steps(outcome, &advice::again(outcome));
     if steps.is_empty() {
         return String::new();
     }

@@ -33,8 +33,9 @@ const GROUPS: usize = 5;
 /// Lines of one diff.
 const DIFF_LINES: usize = 24;
 
-/// The whole text, with a line break at its end.
-pub fn to_text(outcome: &Outcome, layout: Layout) -> String {
+/// The whole text, with a line break at its end. `again` is what a `cutover watch` that follows needs to go on as this
+/// run did: nothing, or options with a space before them.
+pub fn to_text(outcome: &Outcome, layout: Layout, again: &str) -> String {
     let columns = layout.columns();
     let mut page = Page::new(layout.colour);
     header(&mut page, outcome, columns);
@@ -43,7 +44,7 @@ pub fn to_text(outcome: &Outcome, layout: Layout) -> String {
     table(&mut page, outcome, columns);
     not_asked(&mut page, outcome, columns);
     findings(&mut page, outcome, columns);
-    next_steps(&mut page, outcome, columns);
+    next_steps(&mut page, outcome, again, columns);
     page.end();
     verdict(&mut page, outcome, columns);
     page.finish()
@@ -177,8 +178,7 @@ fn measured(feature: &FeatureOutcome) -> String {
     let m = &feature.measures;
     let mut parts = vec![plural(m.ws_messages as usize, "message"), plural(m.pairs as usize, "pair")];
     if let Some(gain) = m.freshness_median {
-        let how = if gain.0 < 0 { "later" } else { "sooner" };
-        parts.push(format!("median {} {how} (p95 {})", rounded(gain.abs()), rounded(m.freshness_gain.p95)));
+        parts.push(format!("median {} (p95 {})", advice::sooner(gain), advice::sooner(m.freshness_gain.p95)));
     }
     parts.join(", ")
 }
@@ -363,8 +363,8 @@ fn show_diff(page: &mut Page, lines: &[DiffLine], columns: usize) {
     }
 }
 
-fn next_steps(page: &mut Page, outcome: &Outcome, columns: usize) {
-    let steps = advice::steps(outcome);
+fn next_steps(page: &mut Page, outcome: &Outcome, again: &str, columns: usize) {
+    let steps = advice::steps(outcome, again);
     if steps.is_empty() {
         return;
     }

@@ -19,6 +19,11 @@ const SHORTEST_WORD: usize = 20;
 const PUBLIC_HEADERS: [&str; 6] =
     ["accept", "accept-language", "cache-control", "content-type", "origin", "user-agent"];
 
+/// Whether a header's value is no secret.
+pub fn is_public_header(name: &str) -> bool {
+    PUBLIC_HEADERS.iter().any(|public| name.eq_ignore_ascii_case(public))
+}
+
 const MASK: &str = "***";
 
 /// A URL without user, password, query and fragment: what may be shown and recorded.
@@ -59,7 +64,7 @@ impl Secrets {
         let secrets = Secrets::default();
         let features = contract.features.iter().flat_map(|feature| &feature.rest.headers);
         for (name, value) in contract.rest.headers.iter().chain(&contract.ws.headers).chain(features) {
-            if !PUBLIC_HEADERS.iter().any(|public| name.eq_ignore_ascii_case(public)) {
+            if !is_public_header(name) {
                 secrets.add(value);
             }
         }

@@ -151,12 +151,29 @@ pub fn problem_of_two(contract: &Arc<Contract>, seed: u64) -> Option<String> {
     let second = (first + 1 + seed as usize * 11 % (faults.len() - 1)) % faults.len();
     let mut options = options(seed, MINUTES);
     options.faults = vec![faults[first].clone(), faults[second].clone()];
-    let names = format!("seed {seed}: {} and {}", faults[first].text, faults[second].text);
+    let names = format!(
+        "cargo bench --bench accuracy -- --pair {seed}\n  {} and {}",
+        faults[first].text, faults[second].text
+    );
     match scored(contract, options) {
         Ok((_, score)) if score.is_perfect() => None,
         Ok((_, score)) => Some(format!("{names}\n  {}", wrong(&score).join("\n  "))),
         Err(problem) => Some(format!("{names}: {problem}")),
     }
+}
+
+/// Classes and features of which nothing was ever due, although their class can be told of them: of these the grid
+/// shows nothing.
+pub fn never_due(results: &[Result]) -> Vec<String> {
+    let mut cells = BTreeMap::<(Class, &str), (usize, usize)>::new();
+    for result in results {
+        let own = result.score.classes.iter().find(|c| c.class == result.place.class);
+        let (due, reachable) = own.map_or((0, 0), |c| (c.due, c.injected - c.out_of_reach));
+        let cell = cells.entry((result.place.class, result.place.feature_name())).or_default();
+        *cell = (cell.0 + due, cell.1 + reachable);
+    }
+    let empty = cells.iter().filter(|(_, (due, reachable))| *due == 0 && *reachable > 0);
+    empty.map(|((class, feature), _)| format!("{} {feature}", class.name())).collect()
 }
 
 pub fn contract() -> Arc<Contract> {

@@ -26,6 +26,7 @@ fn every_class_is_found_where_it_is_and_nothing_is_invented() {
     println!("{}", grid::table(&results));
     let wrong: Vec<String> = results.iter().filter_map(grid::Result::wrong).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(grid::never_due(&results), Vec::<String>::new(), "of these nothing was shown");
 }
 
 /// What two faults at once do is told of each.

@@ -52,6 +52,27 @@ pub fn secret_spans(document: &DeTable<'_>) -> Vec<Range<usize>> {
     spans
 }
 
+/// Where a recording's blots stand in the place of credentials: with them nobody can connect.
+pub fn blots(document: &DeTable<'_>) -> Vec<Range<usize>> {
+    let mut spans = Vec::new();
+    each_secret(document, &mut |span, value, _| {
+        if matches!(value, DeValue::String(text) if text.contains(BLOT)) {
+            spans.push(span);
+        }
+    });
+    let at_top =
+        |table: &str| document.iter().find(|(key, _)| key.get_ref() == table).map(|(_, value)| value);
+    let urls = [("rest", "base_url"), ("ws", "url")].into_iter().filter_map(|(t, m)| member(at_top(t)?, m));
+    let features = at_top("feature").map(items).unwrap_or_default();
+    let paths = features.into_iter().filter_map(|feature| member(member(feature, "rest")?, "path"));
+    for value in urls.chain(paths) {
+        if value.get_ref().as_str().is_some_and(|text| text.contains(BLOT)) {
+            spans.push(value.span());
+        }
+    }
+    spans
+}
+
 const KNOWN_AT_TOP: [&str; 12] = [
     "version",
     "rest",

@@ -21,6 +21,16 @@ pub enum Shape {
     OutOfReach,
 }
 
+/// What a poll must have shown for a finding to be due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    Nothing,
+    /// The version that was struck, while it stood: "a WebSocket version that no poll shows is no finding" (§5.2).
+    Version,
+    /// Itself: an answer said it.
+    Itself,
+}
+
 /// The rule of one class in one feature.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
@@ -34,8 +44,7 @@ pub struct Rule {
     pub head: Span,
     /// What begins so shortly before the end of the run need not be told (§5.1).
     pub tail: Span,
-    /// It can be told only where a poll showed the version that was struck.
-    pub by_rest: bool,
+    pub shown: Shown,
     /// It is the connection's own, or REST's: told whatever becomes of the connection.
     pub of_link: bool,
     /// Other evidence of the same cause (§5.5).
@@ -114,7 +123,7 @@ impl Rule {
             after: pace.slack(),
             head: Span::ZERO,
             tail: pace.slack(),
-            by_rest: false,
+            shown: Shown::Nothing,
             of_link: false,
             brings: &[],
         };
@@ -126,7 +135,7 @@ impl Rule {
             after: pace.shown(),
             head: listened,
             tail: pace.shown(),
-            by_rest: true,
+            shown: Shown::Version,
             ..message
         };
         // Told by polls that go on to show it: "the last 1–2 messages" are candidates, each for 2P + settle.
@@ -141,8 +150,9 @@ impl Rule {
         // each equal another of them (§5.3).
         let lost: &[Class] =
             if arrival { &[Gap, MissingOnWs, ValueMismatch, TornRead] } else { &[Gap, MissingOnWs] };
-        // While the connection is down or dumb all messages are lost, and attempts to reconnect may fail.
-        let down = &[MissingOnWs, Gap, ValueMismatch, TornRead, ConnectFailed, ConnectionDrop, Stalled];
+        // While the connection is down or dumb all messages are lost, and attempts to reconnect may fail. What is
+        // said of a version once more after that is the first that is heard of it.
+        let down = &[MissingOnWs, Gap, ValueMismatch, TornRead, Late, ConnectFailed, ConnectionDrop, Stalled];
         match class {
             // §5.2, §5.4: one version, one comparison. §5.3: while it stands, each poll.
             // What is not compared before the end is still no right sum.
@@ -153,7 +163,7 @@ impl Rule {
                 Rule { brings: &[TornRead], ..episode }
             }
             // "each field equals some candidate and no candidate all": one poll, told of the poll itself.
-            TornRead => Rule { brings: &[ValueMismatch], ..pair },
+            TornRead => Rule { shown: Shown::Itself, brings: &[ValueMismatch], ..pair },
             // A message that cannot be read is lost beside: "`gap`, `missing_on_ws` and `malformed` may
             // stand together". So is one whose key or event time cannot be read.
             MissingField | NullField | WrongType | BadValue | Malformed => Rule { brings: lost, ..message },
@@ -182,7 +192,7 @@ impl Rule {
                     shape: Shape::Episode,
                     after: proven,
                     tail: proven,
-                    by_rest: false,
+                    shown: Shown::Nothing,
                     brings: lost,
                     ..pair
                 }
@@ -191,7 +201,7 @@ impl Rule {
             IntervalDrift | Jitter => Rule {
                 shape: Shape::WholeRun,
                 head: Span::ZERO,
-                by_rest: false,
+                shown: Shown::Nothing,
                 brings: &[IntervalDrift, Jitter, Late, Gap],
                 ..pair
             },
@@ -207,12 +217,12 @@ impl Rule {
                 Rule { after: SILENCE, tail: SILENCE, before: settle, of_link: true, brings: down, ..message }
             }
             RestError => Rule { before: settle, after: timeout, tail: timeout, of_link: true, ..message },
-            RestStale if align == Align::Time => Rule { shape: Shape::Counted, ..pair },
+            RestStale if align == Align::Time => Rule { shape: Shape::Counted, shown: Shown::Itself, ..pair },
             // A poll that shows an older one can be told where versions are ordered (§5.2).
             RestStale => Rule { shape: Shape::OutOfReach, ..pair },
             UnknownStream | TypeDiffers | UnexpectedField => {
-                let by_rest = class == TypeDiffers;
-                Rule { shape: Shape::Counted, before: pace.shown(), by_rest, ..pair }
+                let shown = if class == TypeDiffers { Shown::Version } else { Shown::Nothing };
+                Rule { shape: Shape::Counted, before: pace.shown(), shown, ..pair }
             }
             // One line an episode.
             CalendarMismatch => Rule { shape: Shape::Episode, ..episode },

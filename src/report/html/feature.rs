@@ -7,7 +7,7 @@ use super::{anchor, badge, columns, instant, timeline};
 use crate::model::outcome::{Measures, Quantiles};
 use crate::model::series::Shape;
 use crate::model::{FeatureOutcome, Outcome, Span, Timestamp};
-use crate::report::advice::thousands;
+use crate::report::advice::{sooner, thousands};
 use crate::report::text::rounded;
 
 const SHAPE_PX: f64 = 90.0;
@@ -61,8 +61,7 @@ fn facts(page: &mut Markup, feature: &FeatureOutcome) {
         facts.push(("measured period", format!("{} (drift {:+.2} %)", rounded(period), drift * 100.0)));
     }
     if let Some(gain) = m.freshness_median {
-        let how = if gain.0 < 0 { "later" } else { "sooner" };
-        facts.push(("fresher by", format!("median {} {how} than REST", rounded(gain.abs()))));
+        facts.push(("fresher by", format!("median {} than REST", sooner(gain))));
     }
     if m.rest_errors + m.rest_skipped > 0 {
         facts.push((

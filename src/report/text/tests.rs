@@ -7,7 +7,7 @@ use crate::report::sample;
 use crate::report::terminal::width;
 
 fn text(outcome: &Outcome, width: usize) -> String {
-    to_text(outcome, Layout { width, colour: false })
+    to_text(outcome, Layout { width, colour: false }, "")
 }
 
 fn widest(text: &str) -> usize {
@@ -39,7 +39,7 @@ fn it_fits_its_width_and_sends_no_codes() {
 #[test]
 fn colour_changes_no_text() {
     for outcome in [sample::passing(), sample::failing(), sample::hostile()] {
-        let coloured = to_text(&outcome, Layout { width: 100, colour: true });
+        let coloured = to_text(&outcome, Layout { width: 100, colour: true }, "");
         assert!(coloured.contains('\u{1b}'));
         assert_eq!(without_colour(&coloured), text(&outcome, 100));
     }
@@ -47,7 +47,7 @@ fn colour_changes_no_text() {
 
 #[test]
 fn a_failure_reads_as_one() {
-    let coloured = to_text(&sample::failing(), Layout { width: 80, colour: true });
+    let coloured = to_text(&sample::failing(), Layout { width: 80, colour: true }, "");
     assert!(coloured.contains("\u{1b}[1;31mFAIL\u{1b}[0m"));
     let text = text(&sample::failing(), 80);
     let verdicts: Vec<_> = text.lines().filter(|line| line.starts_with("FAIL")).collect();

@@ -121,7 +121,8 @@ login = { path = "/login", json = { user = "s3cr3t", nested = { pin = 1234567, l
     ] {
         assert!(recorded.contains(kept), "{kept}\n{recorded}");
     }
-    let again = read(recorded).unwrap_or_else(|errors| panic!("{}", errors[0].render()));
+    let again = parse("c.toml", recorded, &environment, false)
+        .unwrap_or_else(|errors| panic!("{}", errors[0].render()));
     assert_eq!(again.recorded_text, *recorded, "masking again changes nothing");
     assert_eq!(
         (again.features[0].fields.as_slice(), &again.settle),
@@ -187,6 +188,31 @@ fn what_is_called_a_secret_elsewhere_is_not_recorded_either() {
         let contract = good(from, to);
         assert!(contract.recorded_text.contains(recorded), "{to}: {}", contract.recorded_text);
         assert!(!contract.recorded_text.contains("s3cr3t"), "{to}");
-        assert!(read(&contract.recorded_text).is_ok(), "{to}");
+        assert!(parse("c.toml", &contract.recorded_text, &environment, false).is_ok(), "{to}");
+    }
+}
+
+#[test]
+fn nobody_connects_with_a_blot_for_a_credential() {
+    let path = r#"rest = { path = "/b?api_key=***", poll = "1s" }"#;
+    for (from, to, place) in [
+        ("timeout  = \"5s\"", "headers = { Authorization = \"***\" }", "\"***\""),
+        ("timeout  = \"5s\"", "headers = { Authorization = \"***${TOKEN}\" }", "\"***${TOKEN}\""),
+        ("http://127.0.0.1:8787\"", "http://***@h\"", "\"http://***@h\""),
+        ("ws://127.0.0.1:8787/ws", "ws://h/ws?token=***", "\"ws://h/ws?token=***\""),
+        (BALANCE_REST, path, "\"/b?api_key=***\""),
+    ] {
+        let text = edited(from, to);
+        let errors = parse("c.toml", &text, &environment, true).unwrap_err();
+        let [error] = errors.as_slice() else { panic!("{to}: {errors:?}") };
+        let line = text.lines().position(|line| line.contains(place)).unwrap() + 1;
+        assert!(error.render().contains(&format!("c.toml:{line}:")), "{}", error.render());
+        assert!(
+            error.render().contains("a credential was hidden here; write \"${NAME}\""),
+            "{}",
+            error.render()
+        );
+        // What was recorded is still judged.
+        assert!(parse("c.toml", &text, &environment, false).is_ok(), "{to}");
     }
 }
