@@ -378,6 +378,56 @@ fn a_real_back_ends_shapes_are_read() {
     assert!(text.contains("ignore_types = [\"pong\"]"), "{text}");
 }
 
+/// What stands around a list is part of its records' names; a schedule is no event time, and one number that never
+/// moves is no feature.
+#[test]
+fn what_only_looks_like_a_name_or_a_time_is_none() {
+    let seen = observed(300, |second| {
+        let k = second / 5;
+        let (mut rest, mut ws) = (Vec::new(), Vec::new());
+        // Each market changes when its own time has come, and then names its next one.
+        let market =
+            |every: i64| (["OPEN", "CLOSED"][(second / every % 2) as usize], (second / every + 1) * every);
+        let stamp = |at: i64| Timestamp(common::START + at * 1_000_000_000);
+        let [(tokyo, t), (london, l)] = [market(37), market(53)];
+        let markets = format!(
+            r#"[{{"key":"tokyo","status":"{tokyo}","next_transition_utc":"{}"}},{{"key":"london","status":"{london}","next_transition_utc":"{}"}}]"#,
+            stamp(t),
+            stamp(l)
+        );
+        let held = |account: &str| {
+            let row = |symbol: &str, each: i64| {
+                let (held, value) = (7 + k % each, 1_694 + k * each);
+                format!(r#"{{{account}"symbol":"{symbol}","quantity":"{held}","market_value":"{value}.25"}}"#)
+            };
+            [row("TSLA", 3), row("AAPL", 4)].join(",")
+        };
+        if second % 3 == 0 {
+            let rows = held(r#""account_key":"P-1","#);
+            rest.push(("positions", format!(r#"{{"positions":[{rows}]}}"#)));
+            rest.push(("markets", markets.clone()));
+            rest.push(("session", format!(r#"{{"latest":{{"open":{k}.5,"spread":0.5}}}}"#)));
+        }
+        if second % 5 == 0 {
+            let list = format!(r#"{{"account_key":"P-1","positions":[{}]}}"#, held(""));
+            ws.push(format!(r#"{{"type":"positions","data":{list}}}"#));
+            ws.push(format!(r#"{{"type":"intraday_bar","data":{{"o":{}.25,"spread":0.5}}}}"#, k * 2));
+        }
+        if second % 37 == 0 || second % 53 == 0 {
+            ws.push(format!(r#"{{"type":"markets","data":{{"markets":{markets}}}}}"#));
+        }
+        (rest, ws)
+    });
+    let (contract, text) = check_clean(&seen, 2);
+    let positions = feature(&contract, "positions");
+    assert_eq!(positions.key, ["symbol", "account_key"], "{text}");
+    let account = positions.fields.iter().find(|f| f.name == "account_key").expect(&text);
+    assert!(matches!(&account.ws, Source::Root(at) if at.0 == ["data", "account_key"]), "{text}");
+    let markets = feature(&contract, "markets");
+    assert_eq!((markets.align, markets.time.as_deref()), (Align::Arrival, None), "{text}");
+    assert!(text.contains("not paired: REST session"), "{text}");
+}
+
 #[test]
 fn a_true_disagreement_is_marked_and_still_compared() {
     let wrong = |feature: Option<&str>, text: &str| match feature {

@@ -169,7 +169,14 @@ fn feeds_that_are_not_there_are_told() {
     let (rest, ws) = (format!("http://127.0.0.1:{port}/a"), format!("ws://127.0.0.1:{port}/ws"));
     let ran = run(folder.path(), &["init", "--for", "1s", "--poll", "300ms", "--rest", &rest, "--ws", &ws]);
     assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
-    for line in ["nothing could be paired", "WebSocket: connect error", "not paired: REST a"] {
+    for line in [
+        "nothing could be paired",
+        "WebSocket: connect error",
+        "not paired: REST a",
+        "cure: a: /a: connect",
+        "nobody answers at http://127.0.0.1:",
+        "cure: WebSocket: it never opens: connect",
+    ] {
         assert!(ran.out.contains(line), "{line}\n{}", ran.out);
     }
 }

@@ -9,6 +9,8 @@ use super::recording;
 use crate::capture::{Reader, ReaderOptions, Writer};
 use crate::checks::{Provenance, conclude};
 use crate::contract::Contract;
+use crate::doctor::{Weight, examine};
+use crate::drill::tape::owned;
 use crate::engine::Engine;
 use crate::infer::{Inferred, Known, KnownEndpoint, Watched, bare};
 use crate::model::{Event, Observation, Outcome, Span, Start, Timestamp, Verdict};
@@ -44,6 +46,8 @@ pub struct Guessed {
     pub inferred: Inferred,
     /// Of the contract, where there is one.
     pub outcome: Option<Outcome>,
+    /// Where there is none: what kept a feed from telling anything, and what to do.
+    pub cures: Vec<String>,
 }
 
 pub fn from_capture(path: &Path) -> anyhow::Result<Guessed> {
@@ -70,15 +74,49 @@ pub fn from_feeds(addresses: &Addresses, console: &Console) -> anyhow::Result<Gu
         Some(path) => recording::create(path)?,
         None => Box::new(kept.clone()),
     };
-    let watched = runtime()?.block_on(watch(addresses, contract, sink, console))?;
+    let watched = runtime()?.block_on(watch(addresses, contract.clone(), sink, console))?;
     let open = || -> anyhow::Result<Box<dyn Read>> {
         Ok(match &addresses.record {
             Some(path) => Box::new(open_capture(path)?),
             None => Box::new(io::Cursor::new(kept.take())),
         })
     };
-    judged(watched.infer(&known), open)
+    let inferred = watched.infer(&known);
+    if inferred.contract.is_some() {
+        return judged(inferred, open);
+    }
+    let cures = cures(&contract, open()?)?;
+    Ok(Guessed { inferred, outcome: None, cures })
 }
+
+/// What doctor says of the connections alone.
+fn cures(contract: &Arc<Contract>, input: impl Read) -> anyhow::Result<Vec<String>> {
+    let mut connecting = Vec::new();
+    each(input, |observation| {
+        let about = matches!(
+            observation.event,
+            Event::RestError { .. } | Event::WsOpen { .. } | Event::WsError { .. } | Event::WsClose { .. }
+        );
+        if about && connecting.len() < MOST_CONNECTING {
+            connecting.push(owned(observation));
+        }
+    })?;
+    let complaints = examine(contract, &connecting).complaints.into_iter();
+    let faults =
+        complaints.filter(|c| c.weight == Weight::Fault && REACHING.iter().any(|r| c.code.starts_with(r)));
+    Ok(faults
+        .map(|complaint| {
+            let origin = complaint.edits.iter().find(|edit| edit.key == "Origin");
+            let how = origin.map(|edit| format!(" (--header 'Origin: {}')", edit.value.trim_matches('"')));
+            format!("{}: {}; {}{}", complaint.about, complaint.found, complaint.cure, how.unwrap_or_default())
+        })
+        .collect())
+}
+
+/// Observations of connections that are looked at.
+const MOST_CONNECTING: usize = 1_000;
+/// How codes of complaints begin that are about reaching a feed.
+const REACHING: [&str; 3] = ["rest-", "ws-", "tls-"];
 
 fn each(input: impl Read, mut take: impl FnMut(&Observation<'_>)) -> anyhow::Result<()> {
     let mut reader = Reader::new(input, ReaderOptions::default());
@@ -93,7 +131,9 @@ fn judged<R: Read>(
     mut inferred: Inferred,
     open: impl FnOnce() -> anyhow::Result<R>,
 ) -> anyhow::Result<Guessed> {
-    let Some(text) = inferred.contract.clone() else { return Ok(Guessed { inferred, outcome: None }) };
+    let Some(text) = inferred.contract.clone() else {
+        return Ok(Guessed { inferred, outcome: None, cures: Vec::new() });
+    };
     let contract = read_contract("the guessed contract", &text, false)
         .map_err(|error| anyhow::anyhow!("the guess came out wrong, which is a bug of cutover: {error}"))?;
     let mut engine = Engine::new(Arc::new(contract), Box::new(|_| {}));
@@ -108,7 +148,7 @@ fn judged<R: Read>(
     let verdicts = verdicts(&outcome);
     inferred.remark("Judged by this contract, the same observations give:");
     verdicts.iter().for_each(|line| inferred.remark(&format!("  {line}")));
-    Ok(Guessed { inferred, outcome: Some(outcome) })
+    Ok(Guessed { inferred, outcome: Some(outcome), cures: Vec::new() })
 }
 
 /// A line a feature: its verdict, and each check that fails with what was observed.

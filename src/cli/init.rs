@@ -167,7 +167,7 @@ fn shown(settings: &Settings, guessed: &Guessed) -> String {
     }
 }
 
-fn in_words(settings: &Settings, Guessed { inferred, outcome }: &Guessed) -> String {
+fn in_words(settings: &Settings, Guessed { inferred, outcome, cures }: &Guessed) -> String {
     let file = settings.file.display();
     let mut out = match &inferred.contract {
         None => "nothing could be paired, so no contract was written\n".to_string(),
@@ -187,6 +187,9 @@ fn in_words(settings: &Settings, Guessed { inferred, outcome }: &Guessed) -> Str
     for alone in &inferred.unpaired {
         let _ = writeln!(out, "  not paired: {alone}");
     }
+    for cure in cures {
+        let _ = writeln!(out, "  cure: {cure}");
+    }
     if let Some(outcome) = outcome {
         out.push_str("judged by it, the same observations give:\n");
         verdicts(outcome).iter().for_each(|line| out.push_str(&format!("  {line}\n")));
@@ -196,7 +199,7 @@ fn in_words(settings: &Settings, Guessed { inferred, outcome }: &Guessed) -> Str
     out
 }
 
-fn in_json(settings: &Settings, Guessed { inferred, outcome }: &Guessed) -> String {
+fn in_json(settings: &Settings, Guessed { inferred, outcome, cures }: &Guessed) -> String {
     let verdict = |name: &str| {
         let feature = outcome.as_ref()?.features.iter().find(|feature| *feature.name == *name)?;
         Some(feature.verdict.name())
@@ -220,6 +223,7 @@ fn in_json(settings: &Settings, Guessed { inferred, outcome }: &Guessed) -> Stri
         "features": features,
         "not_paired": inferred.unpaired,
         "unsure": inferred.unsure,
+        "cures": cures,
     });
     format!("{all:#}\n")
 }

@@ -126,6 +126,11 @@ fn draft(
     if score <= 0.0 {
         return None;
     }
+    // Two records without a name and a time are alike by values that move, or by chance.
+    let moves = |found: &Match| found.distinct >= 2 || found.counts_down;
+    if key.is_empty() && aligned.time.is_none() && rows.is_none() && !matched.fields.iter().any(moves) {
+        return None;
+    }
     // An entity with a name and a common time are evidence of their own.
     let (named, timed) = (!key.is_empty(), aligned.time.is_some());
     let score = score + f64::from(u8::from(named) + u8::from(timed));

@@ -136,10 +136,14 @@ fn tells_apart(table: &Table, columns: &[Columns], side: impl Fn(&Columns) -> us
 /// Adds what both sides call a key and what tells entities apart that share the key so far.
 fn extend(rest: &Table, ws: &Table, key: &mut Vec<Columns>, candidates: &[Columns]) {
     for &(r, w) in candidates {
-        let certain = key_likeness(rest.columns[r].name()) >= 2 && key_likeness(ws.columns[w].name()) >= 2;
+        let (a, b) = (&rest.columns[r], &ws.columns[w]);
+        let certain = key_likeness(a.name()) >= 2 && key_likeness(b.name()) >= 2;
         if key.contains(&(r, w)) || !certain {
             continue;
         }
+        // Whose list it is: one account was seen, and another's records are not this one's.
+        let of_list = affinity(a.name(), b.name()) >= 3
+            && matches!((a, b), (From::Record(_), From::Root(_)) | (From::Root(_), From::Record(_)));
         let divides = |table: &Table, own: &dyn Fn(&Columns) -> usize, column: usize| {
             let mut of: BTreeMap<Vec<String>, String> = BTreeMap::new();
             (0..table.records.len()).any(|record| {
@@ -149,7 +153,7 @@ fn extend(rest: &Table, ws: &Table, key: &mut Vec<Columns>, candidates: &[Column
                 *known != value
             })
         };
-        if divides(rest, &|c| c.0, r) || divides(ws, &|c| c.1, w) {
+        if of_list || divides(rest, &|c| c.0, r) || divides(ws, &|c| c.1, w) {
             key.push((r, w));
         }
     }
@@ -159,6 +163,40 @@ fn extend(rest: &Table, ws: &Table, key: &mut Vec<Columns>, candidates: &[Column
 pub fn is_time(table: &Table, column: usize) -> bool {
     let numbers_may = is_time_like(table.columns[column].name());
     table.all(column, |cell| cell.instant.is_some() && (cell.kind == Kind::Text || numbers_may))
+}
+
+/// Messages that came so long before the instant they name tell of what is to come, if others came longer before
+/// it, or less long.
+const AHEAD_SECONDS: f64 = 2.0;
+/// First messages of an instant, at least, to say so.
+const FEWEST_AHEAD: usize = 3;
+
+/// Whether messages name instants that lie ahead of them, some farther and some less: the next opening, an expiry. A
+/// server whose clock is ahead is so by one span, or by one that grows evenly.
+fn is_to_come(table: &Table, column: usize, key: &[Columns]) -> bool {
+    let mut first: BTreeMap<(Vec<String>, i64), (f64, f64)> = BTreeMap::new();
+    let Some(began) = table.records.first().map(|record| record.at) else { return false };
+    for (i, record) in table.records.iter().enumerate() {
+        if let Some(instant) = record.cell(column).instant {
+            let name = key_of(table, i, key.iter().map(|c| c.1));
+            let point = ((record.at - began).as_secs_f64(), (instant - record.at).as_secs_f64());
+            first.entry((name, instant.0)).or_insert(point);
+        }
+    }
+    let points: Vec<(f64, f64)> = first.into_values().collect();
+    // The middle half of all: what lies before it, and how wide it is.
+    let middle = |mut values: Vec<f64>| {
+        values.sort_unstable_by(f64::total_cmp);
+        let skipped = values.len() / 4;
+        (values[skipped], values[values.len() - 1 - skipped] - values[skipped])
+    };
+    let mean = |of: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / points.len() as f64;
+    let (at, ahead) = (mean(&|p| p.0), mean(&|p| p.1));
+    let spread = mean(&|p| (p.0 - at) * (p.0 - at));
+    let slope = if spread > 0.0 { mean(&|p| (p.0 - at) * (p.1 - ahead)) / spread } else { 0.0 };
+    points.len() >= FEWEST_AHEAD
+        && middle(points.iter().map(|p| p.1).collect()).0 > AHEAD_SECONDS
+        && middle(points.iter().map(|p| p.1 - slope * p.0).collect()).1 > AHEAD_SECONDS
 }
 
 /// The event time that both sides carry: that of REST's versions is that of messages, and it moves.
@@ -176,8 +214,11 @@ pub fn shared_time(rest: &Table, ws: &Table, key: &[Columns]) -> Option<SharedTi
         by_key
     };
     let mut best: Option<((usize, u8), SharedTime)> = None;
-    let on_ws: Vec<_> =
-        times(ws).into_iter().map(|column| (column, instants(ws, column, &|c| c.1))).collect();
+    let on_ws: Vec<_> = times(ws)
+        .into_iter()
+        .filter(|&column| !is_to_come(ws, column, key))
+        .map(|column| (column, instants(ws, column, &|c| c.1)))
+        .collect();
     for r in times(rest) {
         let shown = instants(rest, r, &|c| c.0);
         for (w, said) in &on_ws {
