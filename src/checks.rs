@@ -111,7 +111,7 @@ fn verdict(failed: bool, lacking: &str) -> Verdict {
     }
 }
 
-/// Streams that must reach a minimum, those that were seen too late to, and those that lack.
+/// Streams that must reach a minimum, those that were seen too late or too briefly to, and those that lack.
 struct Minimum<'v> {
     due: usize,
     exempt: usize,
@@ -126,7 +126,8 @@ fn minimum<'v>(view: &View<'v>, minimum: u64, count: impl Fn(&Stream) -> u64) ->
     for stream in view.feature.streams.iter().filter(|s| s.shown_by_rest) {
         match count(stream) {
             reached if reached >= minimum => result.due += 1,
-            _ if stream.latecomer && stream.watched < needed => result.exempt += 1,
+            // An order that lived for seconds can no more reach it than one that came at the end.
+            _ if (stream.latecomer || stream.gone) && stream.watched < needed => result.exempt += 1,
             reached => {
                 result.due += 1;
                 result.short.push((stream, reached));
@@ -153,7 +154,7 @@ impl Minimum<'_> {
     fn exempt_note(&self) -> String {
         match self.exempt {
             0 => String::new(),
-            n => format!("{n} streams seen too late to judge"),
+            n => format!("{n} streams seen too late or too briefly to judge"),
         }
     }
 }

@@ -161,6 +161,33 @@ fn a_stream_seen_too_late_is_exempt() {
 }
 
 #[test]
+fn a_stream_that_lived_briefly_is_exempt_and_proves_nothing() {
+    let session = |longer: bool| {
+        let mut script = Script::new(&with(""));
+        script.open(0.0);
+        let body = |id: u32, t: f64| format!(r#"{{"id":{id},"cash":5,"ts":"{}"}}"#, stamp(t));
+        for k in 0..20 {
+            let t = 1.0 + 10.0 * f64::from(k);
+            // Each order lives for two ticks; the first account stays.
+            let order = 2 + k / 2;
+            let ids: Vec<u32> = if longer { vec![1, order] } else { vec![order] };
+            let records: Vec<String> = ids.iter().map(|id| body(*id, t)).collect();
+            script.ws(t + 0.05, format!(r#"{{"type":"balance","data":[{}]}}"#, records.join(",")));
+            script.rest(t + 4.0, t + 4.1, "balance", format!(r#"{{"accounts":[{}]}}"#, records.join(",")));
+        }
+        let told = script.end(203.0).run();
+        let check = told.outcome.features[0].checks.iter().find(|c| c.check == "messages-seen").unwrap();
+        (told.at_least(cutover::model::Severity::Fail), check.verdict, check.note.clone())
+    };
+    let (failing, verdict, note) = session(true);
+    assert_eq!((failing, verdict), (Vec::new(), Some(Verdict::Pass)), "{note}");
+    assert_eq!(note, "10 streams seen too late or too briefly to judge");
+    let (failing, verdict, note) = session(false);
+    assert_eq!((failing, verdict), (Vec::new(), Some(Verdict::Inconclusive)), "{note}");
+    assert!(note.starts_with("REST showed no stream in time"), "{note}");
+}
+
+#[test]
 fn rest_that_fails_is_a_warning_and_no_mismatch() {
     let mut script = Script::new(&with(""));
     script.open(0.0);

@@ -484,7 +484,8 @@ impl FeatureState {
         let opened = around.link.connections().first().map(|o| o.at);
         for (number, stream) in self.streams.iter_mut().enumerate() {
             let until = shown_until(stream, &self.endpoints).min(at);
-            watch(stream, &calendar, around.link, at);
+            stream.gone = until < at;
+            watch(stream, &calendar, around.link, (at, until));
             let endpoint = endpoint_of(stream, &self.endpoints);
             let mut cx = context(&self.spec, &mut self.counts, number as u32, around);
             stream.end(&mut cx, endpoint, opened, until);
@@ -566,13 +567,19 @@ fn shown_until(stream: &Stream, endpoints: &[Endpoint]) -> Timestamp {
     }
 }
 
-/// Market time with a connection: since the stream's first sight, and without a message of it.
-fn watch(stream: &mut Stream, calendar: &crate::calendar::CalendarRule, link: &Link, at: Timestamp) {
+/// Market time with a connection: since the stream's first sight, as long as REST showed it, and without a message
+/// of it.
+fn watch(
+    stream: &mut Stream,
+    calendar: &crate::calendar::CalendarRule,
+    link: &Link,
+    (at, until): (Timestamp, Timestamp),
+) {
     let market = |from: Timestamp, to: Timestamp| {
         link.up_times(at).fold(Span::ZERO, |sum, (a, b)| sum + calendar.market_time(a.max(from), b.min(to)))
     };
     if let Some(first) = stream.rest_first.into_iter().chain(stream.ws_first).min() {
-        stream.watched = stream.watched + market(first, at);
+        stream.watched = stream.watched + market(first, until);
     }
     if let (Some(first), Some((_, last)), 0) = (stream.rest_first, stream.rest_last, stream.ws_records) {
         stream.unheard = stream.unheard + market(first, last);

@@ -50,7 +50,9 @@ pub struct Stream {
     pub unheard: Span,
     /// It appeared well after its feed did.
     pub latecomer: bool,
-    /// Market time with a connection since its first sight.
+    /// REST no longer showed it when the run ended.
+    pub gone: bool,
+    /// Market time with a connection from its first sight until the end, or until it was gone.
     pub watched: Span,
     /// REST has shown it in any run.
     pub shown_by_rest: bool,
@@ -126,6 +128,7 @@ impl Stream {
             remarks: Vec::new(),
             unheard: Span::ZERO,
             latecomer: false,
+            gone: false,
             watched: Span::ZERO,
             shown_by_rest: false,
             unknown_since: None,

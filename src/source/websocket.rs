@@ -118,9 +118,9 @@ struct Pulse {
 
 impl Pulse {
     /// Without `keepalive` in the contract: protocol pings, which every server must answer, often
-    /// enough for the usual 60 s of idle proxies; three unanswered ones are a stall.
+    /// enough for the usual 60 s of idle proxies; two unanswered ones are a stall.
     const DEFAULT_EVERY: Duration = Duration::from_secs(10);
-    const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+    const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 
     /// A fast clock shortens both, but not to where the network's own delays look like a stall.
     const SHORTEST_EVERY: Duration = Duration::from_millis(100);

@@ -127,7 +127,10 @@ async fn a_socket_that_shows_no_sign_of_life_is_stalled() {
         Some(Keepalive { every: Span::from_millis(50), send: None, timeout: Span::from_millis(300) });
     let mut run = watch_contract(contract);
     let line = run.until("stall", is_close).await;
-    assert!(line.contains(r#""code":1006,"reason":"no sign of life for 300ms","by":"stalled""#), "{line}");
+    assert!(
+        line.contains(r#""code":1006,"reason":"no sign of life for 300ms after a ping","by":"stalled""#),
+        "{line}"
+    );
     run.until("next connection", |event| matches!(event, Event::WsOpen { conn: 1 })).await;
     run.finish().await.unwrap();
 }
@@ -155,6 +158,23 @@ async fn a_quiet_socket_that_answers_pings_stays_open() {
     assert!(!run.seen().iter().any(|line| line.contains("stalled")));
     assert!(matches!(heard.recv().await, Some(Message::Ping(_))));
     assert_eq!(heard.recv().await, Some(Message::text("{\"type\":\"ping\"}")));
+}
+
+/// Silence is told by pings that nothing follows, so a time-out may be shorter than the time between them.
+#[tokio::test]
+async fn a_quiet_socket_is_asked_before_it_is_called_stalled() {
+    let ws = accept(|stream, _| async move {
+        let mut socket = accept_async(stream).await.unwrap();
+        while let Some(Ok(_)) = socket.next().await {}
+    })
+    .await;
+    let mut contract = only_ws(ws);
+    contract.ws.keepalive =
+        Some(Keepalive { every: Span::from_millis(700), send: None, timeout: Span::from_millis(500) });
+    let mut run = watch_contract(contract);
+    run.until_many(2, "round trip", |event| matches!(event, Event::WsRtt { conn: 0, .. })).await;
+    run.finish().await.unwrap();
+    assert!(!run.seen().iter().any(|line| line.contains("stalled")), "{:?}", run.seen());
 }
 
 /// A server that sends raw bytes after the handshake.

@@ -63,7 +63,10 @@ pub(super) struct Session<'w> {
     /// What came before the connection counted as open.
     early: Vec<Message>,
     subscribe: Vec<String>,
-    /// Since when silence counts, besides the socket's last read: we may have been held up ourselves.
+    /// When a ping was sent that nothing may have followed yet. Silence counts from there: a quiet stream has nothing to
+    /// say before it is asked.
+    asked: Option<Instant>,
+    /// Silence before that was ours: we were held up.
     listening_since: Instant,
     /// The ping under way.
     ping: Option<(u64, Instant)>,
@@ -86,6 +89,7 @@ impl<'w> Session<'w> {
             batch: Vec::new(),
             batch_bytes: 0,
             heard: false,
+            asked: None,
             listening_since: Instant::now(),
             ping: None,
             pings: 0,
@@ -108,12 +112,15 @@ impl<'w> Session<'w> {
         let mut pulse = interval_at(Instant::now() + self.pulse.every, self.pulse.every);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let silent_at = self.socket.get_ref().last_read().max(self.listening_since) + self.pulse.timeout;
+            let silent_at =
+                self.unanswered().map(|asked| asked.max(self.listening_since) + self.pulse.timeout);
             let step = tokio::select! { biased;
                 () = stopped(stop) => return self.close_as_asked().await,
                 _ = pulse.tick() => self.beat().await,
                 message = self.socket.next() => self.take_batch(message).await?,
-                () = sleep_until(silent_at) => self.silence_since(silent_at),
+                () = sleep_until(silent_at.unwrap_or_else(Instant::now)), if silent_at.is_some() => {
+                    self.silence_since(silent_at)
+                }
             };
             if let ControlFlow::Break(loss) = step {
                 return self.lose(loss).await;
@@ -197,8 +204,14 @@ impl<'w> Session<'w> {
         }
     }
 
+    /// Since when we wait for a sign of life.
+    fn unanswered(&self) -> Option<Instant> {
+        self.asked.filter(|asked| self.socket.get_ref().last_read() < *asked)
+    }
+
     /// A protocol ping, and the contract's own message if it has one.
     async fn beat(&mut self) -> ControlFlow<Loss> {
+        self.asked = self.unanswered().or_else(|| Some(Instant::now()));
         self.pings += 1;
         self.ping = Some((self.pings, Instant::now()));
         self.send(Message::Ping(self.pings.to_be_bytes().to_vec().into())).await?;
@@ -218,9 +231,9 @@ impl<'w> Session<'w> {
         }
     }
 
-    /// Nothing came for the whole time-out: a stall, unless it was us who did not listen.
-    fn silence_since(&mut self, silent_at: Instant) -> ControlFlow<Loss> {
-        if silent_at.elapsed() > HELD_UP_FROM {
+    /// Nothing came for the whole time-out after a ping: a stall, unless it was us who did not listen.
+    fn silence_since(&mut self, silent_at: Option<Instant>) -> ControlFlow<Loss> {
+        if silent_at.is_none_or(|at| at.elapsed() > HELD_UP_FROM) {
             self.listening_since = Instant::now();
             return ControlFlow::Continue(());
         }
@@ -230,7 +243,7 @@ impl<'w> Session<'w> {
     fn stalled(&self) -> Loss {
         Loss {
             code: NO_CLOSE_FRAME,
-            reason: format!("no sign of life for {:?}", self.pulse.timeout),
+            reason: format!("no sign of life for {:?} after a ping", self.pulse.timeout),
             by: ClosedBy::Stalled,
             error: None,
             say: None,
