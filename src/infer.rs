@@ -244,6 +244,11 @@ impl Watched {
         seen.notes.extend(unpaired.iter().map(|what| format!("{UNSURE}not paired: {what}")));
         let troubles = self.troubles.iter().map(|(what, count)| format!("{what}, {count} times"));
         unpaired.extend(troubles.filter(|_| paired.is_empty()));
+        if paired.is_empty() && untyped > 0 {
+            unpaired.push(format!(
+                "{untyped} messages that do not say what they are; where they are changes of a tree, see docs/deltas.md"
+            ));
+        }
         let contract = (!paired.is_empty()).then(|| write::contract(known, &seen, &routed, &paired));
         Inferred {
             unsure: contract.as_deref().map_or(0, |text| text.matches(UNSURE).count()),

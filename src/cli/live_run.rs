@@ -235,9 +235,13 @@ pub fn stop_signal(console: &Console) -> watch::Receiver<bool> {
     let (stop, stopped) = watch::channel(false);
     let console = console.clone();
     tokio::spawn(async move {
-        asked_to_stop().await;
+        tokio::select! {
+            () = asked_to_stop() => {}
+            () = terminal_gone() => {}
+        }
         console.note("ending in order; Ctrl-C again ends at once");
         stop.send_replace(true);
+        // A terminal that goes may say so twice.
         asked_to_stop().await;
         std::process::exit(Exit::Unable as i32);
     });
@@ -255,6 +259,35 @@ async fn asked_to_stop() {
         _ = tokio::signal::ctrl_c() => {}
         _ = polite.recv() => {}
     }
+}
+
+/// The terminal was closed, or the connection to it was lost: what was seen so far is worth a report. Not where that
+/// is to be ignored, as under `nohup`.
+#[cfg(unix)]
+async fn terminal_gone() {
+    use tokio::signal::unix::{SignalKind, signal};
+    if !is_hangup_ignored()
+        && let Ok(mut hangup) = signal(SignalKind::hangup())
+    {
+        hangup.recv().await;
+        return;
+    }
+    std::future::pending().await
+}
+
+/// By what the system tells of this process; where it does not, hangups are left as they are.
+#[cfg(unix)]
+#[allow(clippy::disallowed_methods, reason = "the process's own state")]
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    mask.is_none_or(|mask| mask & 1 != 0)
+}
+
+#[cfg(not(unix))]
+async fn terminal_gone() {
+    std::future::pending().await
 }
 
 #[cfg(not(unix))]

@@ -1,4 +1,4 @@
-//! Runs that end early: by Ctrl-C, by a kill that leaves no time, by a torn last line.
+//! Runs that end early: by Ctrl-C, by a terminal that goes, by a kill that leaves no time, by a torn last line.
 
 #![cfg(unix)]
 
@@ -7,6 +7,7 @@ use super::support::{Bench, Ran, Report, Running, cutover, run, wait_for};
 use cutover::source::open_capture;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::process::Command;
 
 /// A watch under way; its first messages are on disk.
 struct Watching {
@@ -17,12 +18,16 @@ struct Watching {
 
 impl Watching {
     fn start(more: &[&str]) -> Watching {
+        Watching::start_as(cutover, more)
+    }
+
+    fn start_as(command: impl Fn(&[&str]) -> Command, more: &[&str]) -> Watching {
         let server = reference(20);
         let bench = Bench::new();
         let contract = bench.contract(server.address, server.address);
         let dir = bench.arg("live");
         let fixed = ["watch", "--contract", &contract, "--speed", "20", "--report-dir", &dir];
-        let running = Running::start(&mut cutover(&[&fixed, more].concat()));
+        let running = Running::start(&mut command(&[&fixed, more].concat()));
         let mut watching = Watching { bench, running, _server: server };
         watching.wait_for_messages();
         watching
@@ -40,7 +45,11 @@ impl Watching {
     }
 
     fn interrupt(self) -> (Ran, Bench) {
-        self.running.signal("INT");
+        self.end_by("INT")
+    }
+
+    fn end_by(self, signal: &str) -> (Ran, Bench) {
+        self.running.signal(signal);
         (self.running.finish(), self.bench)
     }
 
@@ -86,6 +95,49 @@ fn ctrl_c_before_the_time_is_up_is_an_interruption() {
     let (again, replayed) = replay(&bench, "live/capture.jsonl");
     assert_eq!(again.code, Some(3));
     assert_eq!(report.bytes("report.json"), replayed.bytes("report.json"));
+}
+
+/// As a shell starts it, whatever started this test; `trap` is what the shell does first.
+fn behind(trap: &'static str) -> impl Fn(&[&str]) -> Command {
+    move |arguments| {
+        let plain = cutover(arguments);
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("{trap} exec \"$0\" \"$@\"")).arg(plain.get_program());
+        command.args(plain.get_args());
+        for (name, _) in plain.get_envs() {
+            command.env_remove(name);
+        }
+        command
+    }
+}
+
+#[test]
+fn a_terminal_that_goes_leaves_a_report() {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or("1");
+    if u64::from_str_radix(ignored.trim(), 16).unwrap() & 1 != 0 {
+        // A child cannot be told of a hangup that its parents ignore.
+        return;
+    }
+    let (ran, bench) = Watching::start(&["--for", "10h"]).end_by("HUP");
+    let report = bench.report("live");
+    assert_eq!(end_reason(&report), "interrupted");
+    assert_eq!(ran.code, Some(3), "{}\n{}", ran.out, ran.err);
+    assert!(ran.err.contains("ending in order"), "{}", ran.err);
+}
+
+#[test]
+fn under_nohup_a_terminal_that_goes_ends_nothing() {
+    let watching = Watching::start_as(behind("trap '' HUP;"), &["--for", "10h"]);
+    watching.running.signal("HUP");
+    let before = fs::read(watching.bench.path("live/capture.jsonl")).unwrap().len();
+    wait_for("more messages", || {
+        let now = fs::read(watching.bench.path("live/capture.jsonl")).unwrap().len();
+        (now > before + 10_000).then_some(())
+    });
+    let (ran, bench) = watching.interrupt();
+    assert_eq!(end_reason(&bench.report("live")), "interrupted");
+    assert_eq!(ran.code, Some(3), "{}\n{}", ran.out, ran.err);
 }
 
 #[test]
