@@ -90,6 +90,8 @@ struct Case<'c> {
     guess: Option<Contract>,
     /// Streams by feature: shown by REST, and told by the WebSocket.
     streams: Vec<Vec<Sighted>>,
+    /// By feature: polls that showed what was before a message that had come already.
+    behind: Vec<u64>,
 }
 
 struct Sighted {
@@ -125,11 +127,12 @@ pub fn examine(contract: &Arc<Contract>, observations: &[Observation<'static>]) 
         sighted.collect()
     });
     let streams = streams.collect();
+    let behind = engine.features.iter().map(|feature| feature.counts.rest_behind).collect();
     let outcome = conclude(&engine, Provenance::default());
     let findings = std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
     let guess = watched.infer(&known(contract)).contract;
     let guess = guess.and_then(|text| parse("the guess", &text, &|_| None, false).ok());
-    let case = Case { contract, observations, outcome, findings, guess, streams };
+    let case = Case { contract, observations, outcome, findings, guess, streams, behind };
     case.examined()
 }
 

@@ -354,6 +354,23 @@ fn rows() -> Vec<Row> {
                 "two schedulers",
             )
         },
+        // F8: a broadcast before the commit. REST follows within a settle, so nothing is found.
+        Row {
+            feeds: Feeds {
+                rest: |k| rest(if k % 5 == 4 { k - 1 } else { k }),
+                ws: |k| vec![(2.9, frame(k))],
+                ..HEALTHY
+            },
+            verdict: Verdict::Pass,
+            cured: false,
+            ..contract_row(
+                "F8: now and then REST shows what was before a message, for a moment",
+                "",
+                "",
+                "ws-ahead",
+                "send on commit",
+            )
+        },
         Row {
             feeds: Feeds {
                 rest: |_| r#"{"positions":[]}"#.into(),
@@ -443,14 +460,14 @@ fn renew() {
 fn healthy_feeds_give_nothing_to_cure() {
     let (found, verdict) = examined(&text(), &HEALTHY);
     assert_eq!((found.complaints.as_slice(), verdict), (&[][..], Verdict::Pass));
-    // F8: the stream is ahead of REST now and then, within a settle: a race is no fault.
+    // A poll under way when a message comes may show either; that is not even worth a word.
     let racing = Feeds {
         rest: |k| rest(if k % 5 == 4 { k - 1 } else { k }),
-        ws: |k| vec![(2.9, frame(k))],
+        ws: |k| vec![(3.05, frame(k))],
         ..HEALTHY
     };
     let (found, verdict) = examined(&text(), &racing);
-    assert_eq!((faults(&found), verdict), (Vec::new(), Verdict::Pass), "{:?}", found.complaints);
+    assert_eq!((found.complaints.as_slice(), verdict), (&[][..], Verdict::Pass));
 }
 
 #[test]

@@ -65,6 +65,8 @@ async fn answer(stream: TcpStream, manners: Manners) {
             }
             _ => talk(stream, manners).await,
         }
+    } else if text.contains("if-none-match") {
+        refuse(stream, "HTTP/1.1 304 Not Modified\r\n\r\n").await;
     } else {
         refuse(stream, manners.rest).await;
     }
@@ -177,6 +179,11 @@ async fn polls_that_are_refused() {
             "rest-page",
             "single-page application",
         ),
+        (
+            "HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-type: text/html\r\n\r\n<!doctype html><html>",
+            "rest-page",
+            "single-page application",
+        ),
         ("HTTP/1.1 200 OK\r\n\r\nhello", "rest-not-json", "format=json"),
         (
             "HTTP/1.1 200 OK\r\n\r\n{\"results\":{\"accounts\":[{\"id\":1,\"cash\":\"5.0\"}]}}",
@@ -280,6 +287,12 @@ async fn nobody_there_no_tls_and_an_unknown_authority() {
         doctor(contract(&format!("https://localhost:{port}"), &format!("wss://localhost:{port}/"))).await;
     assert_eq!(codes(&told), ["tls-unknown-issuer", "tls-unknown-issuer"], "{told:#}");
     assert!(cure(&told, "tls-unknown-issuer").contains("set `ca` of [rest]"));
+    // What keeps the login from being heard is no fault of the login.
+    let login = "login = { path = \"/login\", json = { password = \"secret-password\" } }\n[ws]";
+    let text = contract(&format!("https://localhost:{port}"), &format!("wss://localhost:{port}/"));
+    let (told, exit) = doctor(text.replacen("[ws]", login, 1)).await;
+    assert_eq!(codes(&told).first().map(String::as_str), Some("tls-unknown-issuer"), "{told:#}");
+    assert!(exit == 1 && !codes(&told).contains(&"login".to_string()), "{told:#}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

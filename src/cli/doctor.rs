@@ -30,7 +30,7 @@ Examples:
   cutover doctor --from monday.jsonl.zst                      what a recording shows, by its own contract
   cutover doctor --from monday.jsonl.zst --contract cutover.toml --format json
 
-It exits with 1 where something is to cure, with 3 where nothing was compared, and with 0 otherwise.";
+It exits with 1 where something is to cure, with 3 where a feature has nothing to compare, and with 0 otherwise.";
 
 /// Bodies of a few seconds; beyond it the rest is not looked at.
 const MOST_BYTES: usize = 256 << 20;

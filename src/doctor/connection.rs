@@ -34,6 +34,10 @@ pub fn rest(case: &Case<'_>, out: &mut Vec<Complaint>) {
         let mut odd: Option<(&'static str, String)> = None;
         for observation in case.observations {
             match &observation.event {
+                // Not modified: it stands for the answer before.
+                Event::Rest { feature: of, status: 304, .. } if **of == *feature.name => {
+                    answers += usize::from(answers > 0);
+                }
                 Event::Rest { feature: of, payload, .. } if **of == *feature.name => match payload {
                     Payload::Text(text) => odd = Some(("rest-not-json", beginning(text))),
                     Payload::Empty | Payload::Base64(_) => odd = Some(("rest-no-body", String::new())),
@@ -97,14 +101,14 @@ fn refused_poll(case: &Case<'_>, feature: &str, path: &str, trouble: &Trouble<'_
     let fault = |code, cure: String| {
         complaint(code, Weight::Fault, feature, format!("{path}: {}", described(trouble)), cure)
     };
+    if let Some((code, cure)) = tls_cure(trouble.detail, "[rest]", "https", "http") {
+        return fault(code, cure);
+    }
     if trouble.detail.contains("could not log in") || trouble.detail.contains("the login at") {
         return fault(
             "login",
             "no poll is sent without a token: check `path` and the body of `login`".into(),
         );
-    }
-    if let Some((code, cure)) = tls_cure(trouble.detail, "[rest]", "https", "http") {
-        return fault(code, cure);
     }
     let has_login = case.contract.rest.login.is_some();
     match (trouble.error, trouble.status) {

@@ -1,6 +1,6 @@
 //! Whether what the feeds say has the form that the contract expects: types of messages, records, fields.
 
-use super::values::{limits, pace, repeats, sides, values};
+use super::values::{limits, pace, races, repeats, sides, values};
 use super::words::{counted, some};
 use super::{Case, Complaint, Edit, Place, Weight};
 use crate::contract::{Cadence, Feature, Field, Pointer, Sign, Source};
@@ -125,6 +125,7 @@ pub fn feature(case: &Case<'_>, index: usize, out: &mut Vec<Complaint>) {
     sides(case, index, out);
     values(case, feature, out);
     repeats(case, feature, out);
+    races(case, index, out);
     pace(case, index, out);
     limits(case, index, out);
 }

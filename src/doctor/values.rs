@@ -210,6 +210,21 @@ pub fn repeats(case: &Case<'_>, feature: &Feature, out: &mut Vec<Complaint>) {
     }
 }
 
+/// The stream is ahead of REST: within a settle a race, and no finding.
+pub fn races(case: &Case<'_>, index: usize, out: &mut Vec<Complaint>) {
+    let feature = &case.contract.features[index];
+    let (behind, polls) = (case.behind[index], case.outcome.features[index].measures.pairs);
+    // One may be a coincidence.
+    if behind >= 2 {
+        let found = format!(
+            "{behind} answers, of {polls} that were compared, showed what was before a message that had come"
+        );
+        let cure = "within `settle` that is a race, and no finding; if it is often, REST answers from a cache, or messages are \
+                    sent before their transaction is committed: send on commit, for a rollback would leave a phantom";
+        case.complain(out, "ws-ahead", Weight::Hint, &feature.name, (found, cure.into()), Vec::new());
+    }
+}
+
 pub fn pace(case: &Case<'_>, index: usize, out: &mut Vec<Complaint>) {
     let feature = &case.contract.features[index];
     let measures = &case.outcome.features[index].measures;

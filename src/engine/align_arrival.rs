@@ -137,6 +137,8 @@ impl ArrivalState {
                     Some(newest) if i == newest => cx.counts.matched_current += 1,
                     _ => cx.counts.matched_previous += 1,
                 }
+                let said_before = self.messages.iter().rposition(|m| m.at < sent);
+                cx.counts.rest_behind += u64::from(said_before.is_some_and(|newest| i < newest));
                 let message = &mut self.messages[i];
                 if changed {
                     cx.counts.freshness.add(received - message.at);

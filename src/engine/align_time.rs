@@ -254,7 +254,9 @@ impl TimeState {
     /// A poll that shows an older version although a newer one had long been out on the WebSocket.
     fn look_for_stale(&mut self, cx: &mut Context<'_>, event: Timestamp, poll: Poll) {
         let Some((newest, first)) = self.newest else { return };
-        if newest > event + cx.feature.time_tolerance && poll.sent > first + cx.settle() {
+        let is_older = newest > event + cx.feature.time_tolerance;
+        cx.counts.rest_behind += u64::from(is_older && poll.sent > first);
+        if is_older && poll.sent > first + cx.settle() {
             let number = self.next;
             self.next += 1;
             self.stale.push(Stale { number, received: poll.received, event, newest });

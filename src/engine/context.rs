@@ -82,6 +82,8 @@ pub struct Counts {
     pub matched_current: u64,
     pub matched_previous: u64,
     pub matched_next: u64,
+    /// Polls that were sent when a newer message had come, and showed what was before it.
+    pub rest_behind: u64,
     pub mismatched: u64,
     pub unjudged_head: u64,
     pub unjudged_tail: u64,
@@ -117,6 +119,7 @@ impl Counts {
             pairs: 0,
             matched: 0,
             matched_current: 0,
+            rest_behind: 0,
             matched_previous: 0,
             matched_next: 0,
             mismatched: 0,
