@@ -5,7 +5,7 @@ use bytes::Bytes;
 use cutover::capture::{Tail, Writer, decode_checked};
 use cutover::contract::Tls;
 use cutover::model::{EndReason, Event, Observation, Span, Timestamp};
-use cutover::source::{Clock, Judge, RunError, run};
+use cutover::source::{Clock, Judge, ProxySettings, RunError, RunSettings, run};
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::Full;
 use hyper::Response;
@@ -14,8 +14,11 @@ use hyper_util::rt::TokioIo;
 use rustls::RootCertStore;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::accept_async;
@@ -159,6 +162,9 @@ async fn a_contract_that_cannot_be_connected_with_is_refused_before_anything_is_
     }
 }
 
+/// A host that only a proxy knows: loopback addresses never go through one.
+const BEHIND: &str = "feed.example";
+
 /// An authority, a server certificate and a client certificate, as files in a folder.
 struct Pki {
     folder: tempfile::TempDir,
@@ -172,13 +178,14 @@ fn pki() -> Pki {
     let ca_key = rcgen::KeyPair::generate().unwrap();
     let ca = params.self_signed(&ca_key).unwrap();
     let issuer = rcgen::Issuer::new(params, ca_key);
-    let signed = |name: &str| {
+    let signed = |names: &[&str]| {
         let key = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(vec![name.to_string()]).unwrap();
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let params = rcgen::CertificateParams::new(names).unwrap();
         (params.signed_by(&key, &issuer).unwrap(), key)
     };
-    let (server, server_key) = signed("localhost");
-    let (client, client_key) = signed("cutover");
+    let (server, server_key) = signed(&["localhost", BEHIND]);
+    let (client, client_key) = signed(&["cutover"]);
     for (name, text) in [("ca", ca.pem()), ("client", client.pem()), ("key", client_key.serialize_pem())] {
         std::fs::write(folder.path().join(name), text).unwrap();
     }
@@ -199,10 +206,9 @@ fn pki() -> Pki {
     Pki { folder, server }
 }
 
-#[tokio::test]
-async fn both_feeds_speak_tls_with_an_own_authority_and_a_client_certificate() {
-    let pki = pki();
-    let acceptor = TlsAcceptor::from(Arc::new(pki.server.clone()));
+/// REST and a WebSocket over TLS.
+async fn tls_feeds(server: &rustls::ServerConfig) -> (SocketAddr, SocketAddr) {
+    let acceptor = TlsAcceptor::from(Arc::new(server.clone()));
     let rest_acceptor = acceptor.clone();
     let rest = accept(move |stream, _| {
         let acceptor = rest_acceptor.clone();
@@ -228,6 +234,111 @@ async fn both_feeds_speak_tls_with_an_own_authority_and_a_client_certificate() {
         }
     })
     .await;
+    (rest, ws)
+}
+
+/// Until both feeds have said what they say.
+async fn until_both(run: &mut Watched) {
+    let (mut over_tls, mut over_wss) = (false, false);
+    while !(over_tls && over_wss) {
+        let line = run.until("both feeds", |event| json_of(event).is_some()).await;
+        over_tls |= line.contains("\"over tls\"");
+        over_wss |= line.contains("\"over wss\"");
+    }
+}
+
+/// A proxy that tells what it was asked, and leads to this machine wherever it is asked to.
+async fn proxy() -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    let (told, heard) = tokio::sync::mpsc::unbounded_channel();
+    let address = accept(move |mut stream, _| {
+        let told = told.clone();
+        async move {
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                let Ok(byte) = stream.read_u8().await else { return };
+                asked.push(byte);
+            }
+            let asked = String::from_utf8(asked).unwrap();
+            let target = asked.split(' ').nth(1).unwrap().trim_start_matches("http://").to_string();
+            let authority = target.split('/').next().unwrap();
+            let port: u16 = authority.rsplit(':').next().unwrap().parse().unwrap();
+            let is_tunnel = asked.starts_with("CONNECT ");
+            told.send(asked).unwrap();
+            if !is_tunnel {
+                let answer =
+                    "HTTP/1.1 200 OK\r\ncontent-length: 14\r\nconnection: close\r\n\r\n\"by the proxy\"";
+                let _ = stream.write_all(answer.as_bytes()).await;
+                return;
+            }
+            stream.write_all(b"HTTP/1.1 200 Fine\r\n\r\n").await.unwrap();
+            let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let _ = copy_bidirectional(&mut stream, &mut server).await;
+        }
+    })
+    .await;
+    (address, heard)
+}
+
+#[tokio::test]
+async fn both_feeds_go_through_the_proxy() {
+    let pki = pki();
+    let (rest, ws) = tls_feeds(&pki.server).await;
+    let (proxy, mut heard) = proxy().await;
+    let path = |name: &str| Some(pki.folder.path().join(name).to_str().unwrap().to_string());
+    let own = Tls { ca: path("ca"), client_cert: path("client"), client_key: path("key") };
+    let mut behind = contract(rest, ws, &["x"]);
+    behind.rest.base_url = format!("https://{BEHIND}:{}", rest.port());
+    behind.ws.url = format!("wss://{BEHIND}:{}/", ws.port());
+    (behind.rest.tls, behind.ws.tls) = (own.clone(), own);
+    let through = |variable: &'static str, except: &'static str| {
+        let environment = move |name: &str| match name {
+            _ if name == variable => Some(format!("http://anna:proxy-secret@{proxy}")),
+            "NO_PROXY" => Some(except.to_string()),
+            _ => None,
+        };
+        RunSettings { proxies: ProxySettings::from_environment(&environment).unwrap(), ..settings() }
+    };
+    let mut run = watch_with(behind.clone(), through("HTTPS_PROXY", ""), usize::MAX);
+    until_both(&mut run).await;
+    run.finish().await.unwrap();
+    assert!(!run.text().contains("proxy-secret"));
+    let asked: Vec<String> = (0..2).map(|_| heard.try_recv().unwrap()).collect();
+    for port in [rest.port(), ws.port()] {
+        let request =
+            asked.iter().find(|text| text.starts_with(&format!("CONNECT {BEHIND}:{port} HTTP/1.1\r\n")));
+        let request = request.unwrap_or_else(|| panic!("{port}: {asked:?}")).to_lowercase();
+        assert!(request.contains("proxy-authorization: basic yw5uytpwcm94es1zzwnyzxq="), "{request}");
+    }
+
+    // Without TLS the proxy itself asks.
+    let mut plain = behind.clone();
+    plain.rest.base_url = format!("http://{BEHIND}:{}", rest.port());
+    plain.rest.tls = Tls::default();
+    let mut run = watch_with(plain, through("ALL_PROXY", ""), usize::MAX);
+    let line = run.until("poll", is_rest).await;
+    assert!(line.contains("\"by the proxy\""), "{line}");
+    run.finish().await.unwrap();
+    let request = loop {
+        let asked = heard.recv().await.unwrap();
+        if asked.starts_with("GET ") {
+            break asked;
+        }
+    };
+    assert!(request.starts_with(&format!("GET http://{BEHIND}:{}/", rest.port())), "{request}");
+    assert!(request.to_lowercase().contains("proxy-authorization: basic"), "{request}");
+    assert!(!run.text().contains("proxy-secret"));
+
+    // What is excepted is asked directly, and nobody knows it.
+    let mut run = watch_with(behind, through("ALL_PROXY", "other.example, .example"), usize::MAX);
+    let line = run.until("poll", is_rest).await;
+    assert!(line.contains(r#""error":"connect""#), "{line}");
+    run.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn both_feeds_speak_tls_with_an_own_authority_and_a_client_certificate() {
+    let pki = pki();
+    let (rest, ws) = tls_feeds(&pki.server).await;
     let path = |name: &str| Some(pki.folder.path().join(name).to_str().unwrap().to_string());
     let own = Tls { ca: path("ca"), client_cert: path("client"), client_key: path("key") };
     let mut good = contract(rest, ws, &["x"]);
@@ -237,12 +348,7 @@ async fn both_feeds_speak_tls_with_an_own_authority_and_a_client_certificate() {
     (good.rest.tls, good.ws.tls) = (own.clone(), own);
 
     let mut run = watch_contract(good);
-    let (mut over_tls, mut over_wss) = (false, false);
-    while !(over_tls && over_wss) {
-        let line = run.until("both feeds", |event| json_of(event).is_some()).await;
-        over_tls |= line.contains("\"over tls\"");
-        over_wss |= line.contains("\"over wss\"");
-    }
+    until_both(&mut run).await;
     run.finish().await.unwrap();
 
     // With the roots of the system alone, nobody knows this authority.
