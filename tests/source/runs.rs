@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::accept_async;
@@ -361,6 +361,62 @@ async fn both_feeds_speak_tls_with_an_own_authority_and_a_client_certificate() {
     assert!(line.contains(r#""error":"connect""#) && line.contains("UnknownIssuer"), "{line}");
     run.finish().await.unwrap();
     assert!(run.seen().iter().all(|line| decode_checked(line).is_ok()));
+}
+
+/// REST over HTTP/2, which TLS settles, at an IPv6 address; the stream there too.
+#[tokio::test]
+async fn http_2_and_ipv6_are_spoken() {
+    let Ok(listener) = TcpListener::bind("[::1]:0").await else { return };
+    let rest = listener.local_addr().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate =
+        rcgen::CertificateParams::new(vec!["::1".to_string()]).unwrap().self_signed(&key).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca");
+    std::fs::write(&ca, certificate.pem()).unwrap();
+    let mut server =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            )
+            .unwrap();
+    server.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(server));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(stream) = acceptor.accept(stream).await else { continue };
+            let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| async move {
+                let version = format!("\"{:?}\"", request.version());
+                Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from(version))))
+            });
+            let builder = hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
+            tokio::spawn(builder.serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    let listener = TcpListener::bind("[::1]:0").await.unwrap();
+    let ws = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut socket = accept_async(stream).await.unwrap();
+            socket.send(Message::text("\"over IPv6\"")).await.unwrap();
+            tokio::spawn(async move { while let Some(Ok(_)) = socket.next().await {} });
+        }
+    });
+    let mut contract = contract(rest, ws, &["x"]);
+    contract.rest.base_url = format!("https://{rest}");
+    contract.rest.tls = Tls { ca: ca.to_str().map(str::to_string), ..Tls::default() };
+    let mut run = watch_contract(contract);
+    let (mut over_2, mut over_6) = (false, false);
+    while !(over_2 && over_6) {
+        let line = run.until("both feeds", |event| json_of(event).is_some()).await;
+        over_2 |= line.contains("\"HTTP/2.0\"");
+        over_6 |= line.contains("\"over IPv6\"");
+    }
+    run.finish().await.unwrap();
 }
 
 /// Tokens that were given out, and until when each is good.
