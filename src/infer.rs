@@ -9,6 +9,7 @@ mod cell;
 mod feature;
 mod fields;
 mod keys;
+mod latest;
 mod meaning;
 mod naming;
 mod pace;

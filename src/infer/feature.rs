@@ -4,6 +4,7 @@
 use super::cell::Kind;
 use super::fields::{self, Match, Matched};
 use super::keys::{self, Columns, SharedTime, key_of};
+use super::latest::{Latest, latest};
 use super::meaning::{Evidence, FEW, Guess};
 use super::pace::{self, Pace};
 use super::pairs::{self, Pair};
@@ -29,7 +30,10 @@ pub struct Draft {
     pub rows: Option<Rows>,
     pub pairs: usize,
     pub only: Option<Only>,
+    /// Why both lists are whole, where they are.
     pub whole: Option<String>,
+    /// How late REST showed the latest closed bar, where that is what it shows.
+    pub late: Option<Span>,
     /// How much speaks for this reading.
     pub score: f64,
 }
@@ -135,6 +139,7 @@ fn draft(
     let (named, timed) = (!key.is_empty(), aligned.time.is_some());
     let score = score + f64::from(u8::from(named) + u8::from(timed));
     let pace = match (aligned.align, aligned.time) {
+        _ if aligned.latest.is_some() => aligned.latest.as_ref()?.pace.clone(),
         (Align::Bucket, Some(time)) => pace::of_buckets(rest, time.columns.0)?,
         _ => pace::of_messages(ws, &key, poll),
     };
@@ -161,11 +166,18 @@ fn draft(
     }
     let time_field = match aligned.time {
         Some(time) => Some(time_field(&evidence, time, &mut names)?),
-        None => None,
+        None => match &aligned.latest {
+            Some(latest) => Some(bar_time(&evidence, latest.time, &mut names)?),
+            None => None,
+        },
     };
     let score = score - DETOUR * detours(&matched, &key, rest, ws) as f64;
     let bucket_time = aligned.time.filter(|_| aligned.align == Align::Bucket).map(|time| time.columns);
-    let (mut fields, mut rest_only, ws_only) = described(&evidence, &matched, bucket_time, &mut names);
+    let (mut fields, mut rest_only, mut ws_only) = described(&evidence, &matched, bucket_time, &mut names);
+    if let Some(latest) = &aligned.latest {
+        let source = ws.columns[latest.time].source();
+        ws_only.retain(|left| Some(&left.source) != source.as_ref());
+    }
     let only = scope::only(&evidence, &matched, &mut names);
     let only = only.map(|(column, only, field)| {
         let source = rest.columns[column].source();
@@ -177,6 +189,7 @@ fn draft(
     Some(Draft {
         only,
         whole,
+        late: aligned.latest.as_ref().map(|latest| latest.late),
         rest: sides.0,
         ws: sides.1,
         align: aligned.align,
@@ -211,15 +224,27 @@ struct Aligned {
     time: Option<SharedTime>,
     pairs: Vec<Pair>,
     evidence: String,
+    latest: Option<Latest>,
 }
 
 fn align(rest: &Table, ws: &Table, key: &[Columns], time: Option<SharedTime>) -> Option<Aligned> {
     let timed = time.and_then(|time| by_time(rest, ws, key, time));
-    let aligned = timed.unwrap_or_else(|| Aligned {
-        align: Align::Arrival,
-        time: None,
-        pairs: pairs::by_arrival(rest, ws, key),
-        evidence: "no event time that both sides carry and that moves".into(),
+    let mut latest = if timed.is_none() { latest(rest, ws, key) } else { None };
+    let aligned = timed.unwrap_or_else(|| match &mut latest {
+        Some(found) => Aligned {
+            align: Align::Bucket,
+            time: None,
+            pairs: std::mem::take(&mut found.pairs),
+            evidence: std::mem::take(&mut found.evidence),
+            latest: latest.take(),
+        },
+        None => Aligned {
+            align: Align::Arrival,
+            time: None,
+            pairs: pairs::by_arrival(rest, ws, key),
+            evidence: "no event time that both sides carry and that moves".into(),
+            latest: None,
+        },
     });
     (!aligned.pairs.is_empty()).then_some(aligned)
 }
@@ -231,12 +256,12 @@ fn by_time(rest: &Table, ws: &Table, key: &[Columns], time: SharedTime) -> Optio
     // A few corrections are not yet a bar that grows.
     if forming * 5 < of || forming == 0 {
         let pairs = pairs::by_time(rest, ws, key, time);
-        return Some(Aligned { align: Align::Time, time: Some(time), pairs, evidence: shared });
+        return Some(Aligned { align: Align::Time, time: Some(time), pairs, evidence: shared, latest: None });
     }
     pace::of_buckets(rest, time.columns.0)?;
     let evidence = format!("{shared}; {forming} of {of} changed while they had one time, as bars do");
     let pairs = pairs::by_bucket(rest, ws, key, time);
-    Some(Aligned { align: Align::Bucket, time: Some(time), pairs, evidence })
+    Some(Aligned { align: Align::Bucket, time: Some(time), pairs, evidence, latest: None })
 }
 
 /// How many event times one side showed with more than one content, of how many.
@@ -372,6 +397,16 @@ fn time_field(evidence: &Evidence<'_>, time: SharedTime, names: &mut Names) -> O
         guess.unsure = true;
     }
     Some(Field { name, rest, ws, lacks: None, guess })
+}
+
+/// The time of bars that REST shows without theirs.
+fn bar_time(evidence: &Evidence<'_>, column: usize, names: &mut Names) -> Option<Field> {
+    let from = &evidence.ws.columns[column];
+    let name = names.take(from.name());
+    let ws = from.source().filter(|source| *source != name);
+    let evidence = "only the WebSocket says which bar it is".into();
+    let guess = Guess { kind: FieldType::Timestamp, evidence, ..aligning() };
+    Some(Field { name, rest: None, ws, lacks: Some("rest"), guess })
 }
 
 /// One entity without a name on either side.

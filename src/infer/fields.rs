@@ -165,6 +165,17 @@ pub fn same(rest: &Cell, ws: &Cell, power: i8, slack: &Number) -> bool {
     if power == 0 { rest.same(ws, slack) } else { rest.same(&ws.in_units(power), slack) }
 }
 
+/// Whether two cells of a field are equal, as its columns are written.
+pub fn equal_in(value: &Cell, said: &Cell, rest: &Table, ws: &Table, found: &Match) -> bool {
+    let places = |table: &Table, column| table.values(column).map(Cell::places).max().unwrap_or(0);
+    let (r, w) = found.columns;
+    let slack = match found.power {
+        0 => rounding(places(rest, r), places(ws, w)).map_or(Number::ZERO, |(_, slack)| slack),
+        _ => Number::ZERO,
+    };
+    same(value, said, found.power, &slack)
+}
+
 impl Match {
     /// In what order matches are taken: 0 is best, `None` is none.
     fn rank(&self) -> Option<u8> {

@@ -2,8 +2,9 @@
 
 use super::feature::{Draft, Field, LeftOver, Side};
 use super::table::Form;
-use super::{Endpoint, Known, Paired, Routed, Seen};
+use super::{Endpoint, Known, Paired, Routed, SECOND, Seen};
 use crate::contract::FieldType;
+use crate::model::Span;
 use std::fmt::Write;
 
 /// What precedes the comment of a guess that somebody should look at.
@@ -87,8 +88,11 @@ fn feature(out: &mut String, Paired { endpoint, kind, draft }: &Paired) {
     if let Some(time) = &draft.time {
         line("time", &quoted(&time.name), "", false);
     }
-    let scope = draft.only.as_ref().map_or("", |only| &only.evidence);
-    line("rest", &rest(endpoint, draft), scope, !scope.is_empty());
+    let scope = draft.only.as_ref().map(|only| only.evidence.clone());
+    let late =
+        draft.late.map(|late| format!("within is a guess: bars were shown up to {late} after their end"));
+    let notes: Vec<String> = scope.into_iter().chain(late).collect();
+    line("rest", &rest(endpoint, draft), &notes.join("; "), !notes.is_empty());
     let mode = if draft.whole.is_some() { ", mode = \"snapshot\"" } else { "" };
     let whole = draft.whole.as_deref().unwrap_or_default();
     line(
@@ -137,11 +141,17 @@ fn rest(endpoint: &Endpoint, draft: &Draft) -> String {
         .collect();
     let each = if each.is_empty() { String::new() } else { format!(", each = {{ {} }}", each.join(", ")) };
     let mode = if draft.whole.is_some() { ", mode = \"snapshot\"" } else { "" };
+    let shows = draft.late.map(|late| {
+        // A flush may take longer than those that were seen.
+        let within = Span((late.0 + late.0 / 2).max(0) / SECOND * SECOND + SECOND);
+        format!(", shows = \"latest-closed\", within = {}", quoted(&within.to_string()))
+    });
+    let shows = shows.unwrap_or_default();
     let only = draft.only.as_ref();
     let only = only.map(|only| format!(", only = {{ {} = {} }}", bare(&only.field), only.value));
     let only = only.unwrap_or_default();
     format!(
-        "{{ path = {}, poll = {}{}{mode}{only}{each}{more} }}",
+        "{{ path = {}, poll = {}{}{mode}{shows}{only}{each}{more} }}",
         quoted(&endpoint.path),
         quoted(&endpoint.poll.to_string()),
         records(&draft.rest)
