@@ -428,6 +428,54 @@ fn what_only_looks_like_a_name_or_a_time_is_none() {
     assert!(text.contains("not paired: REST session"), "{text}");
 }
 
+/// Bars that the stream tells while they form, and of which REST shows the latest closed one, without its time.
+#[test]
+fn the_latest_closed_bar_is_known_by_its_values() {
+    let session = |wrong: &'static str| {
+        observed(300, move |second| {
+            let stamp = |at: i64| Timestamp(common::START + at * 1_000_000_000);
+            // Ten seconds a bar; what it says grows until its end.
+            let bar = |start: i64, upto: i64| {
+                let (open, volume) = (4_500 + start * 3, (upto - start) * 7 + start);
+                (open, open + volume % 11, volume)
+            };
+            let (mut rest, mut ws) = (Vec::new(), Vec::new());
+            if second % 2 == 0 {
+                let start = second / 10 * 10;
+                let (o, c, v) = bar(start, second);
+                ws.push(format!(
+                    r#"{{"type":"intraday_bar","data":{{"symbol":"/ES","t":"{}","o":{o}.25,"c":{c}.5,"v":{v}.0}}}}"#,
+                    stamp(start)
+                ));
+            }
+            // A flush shows a bar four seconds after its end.
+            let start = (second - 4) / 10 * 10 - 10;
+            if second % 2 == 1 && start >= 0 {
+                let (o, c, v) = bar(start, start + 8);
+                let c = if start == 200 { format!("{c}{wrong}") } else { c.to_string() };
+                rest.push((
+                    "session",
+                    format!(
+                        r#"{{"intraday_latest":{{"symbol":"/ES","open":{o}.25,"close":{c}.5,"volume":{v}}}}}"#
+                    ),
+                ));
+            }
+            (rest, ws)
+        })
+    };
+    let (contract, text) = check_clean(&session(""), 1);
+    assert!(text.contains("shows = \"latest-closed\", within = "), "{text}");
+    assert!(text.lines().any(|line| line.contains("shows = ") && line.contains(UNSURE)), "{text}");
+    let bars = feature(&contract, "session");
+    assert_eq!((bars.align, bars.time.as_deref()), (Align::Bucket, Some("t")), "{text}");
+    let told = fold(&contract, &session(""), false);
+    let values = |told: &Told| {
+        told.outcome.features[0].checks.iter().find(|check| check.check == "values-match").unwrap().verdict
+    };
+    assert_eq!(values(&told), Some(Verdict::Pass), "{text}");
+    assert_eq!(values(&fold(&contract, &session("7"), false)), Some(Verdict::Fail), "{text}");
+}
+
 #[test]
 fn a_true_disagreement_is_marked_and_still_compared() {
     let wrong = |feature: Option<&str>, text: &str| match feature {
