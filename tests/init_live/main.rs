@@ -1,5 +1,6 @@
 //! `cutover init` on living feeds of other shapes than the reference server's: a small server of its own speaks as real
 //! back ends do, `init` writes a contract from it, and `watch` judges the same feeds by that contract, unedited.
+//! `ONLY=pages cargo test --test init_live` tries those shapes alone whose names contain it.
 
 #![cfg(feature = "io")]
 #![allow(
@@ -87,6 +88,7 @@ fn what_init_writes_judges_living_feeds_of_many_shapes() {
             .filter(|s| s.name.contains(&only))
             .map(|s| (s.name, scope.spawn(move || tried(server, s))))
             .collect();
+        assert!(!all.is_empty(), "no shape has {only:?} in its name");
         all.into_iter().map(|(name, thread)| (name, thread.join().unwrap())).collect()
     });
     let failed: Vec<String> =
