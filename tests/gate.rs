@@ -32,6 +32,25 @@ fn gate(folder: &TempDir, more: &[&str]) -> (i32, String, String) {
 }
 
 #[test]
+fn what_another_feature_found_is_not_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let faults = ["duplicate:feature=market_status", "value_mismatch:feature=market_status"];
+    evidence(&folder, "a", "2025-12-19T14:30:00Z", &faults);
+    let (code, text, _) = gate(&folder, &["runs/a"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(!text.contains("duplicate") && !text.contains("Findings"), "{text}");
+    let (_, json, _) = gate(&folder, &["runs/a", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["findings"]["fail"], &json["findings"]["warn"]), (&0.into(), &0.into()));
+    let market =
+        ["gate", "--feature", "market_status", "--phase", "before-enabling", "runs/a", "--format", "json"];
+    let (code, json, _) = cutover(&folder, &market);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let counts = |name: &str| json["findings"][name].as_u64().unwrap();
+    assert!(code == 1 && counts("fail") > 0 && counts("warn") > 0, "{}", json["findings"]);
+}
+
+#[test]
 fn it_opens_on_clean_evidence_and_closes_on_a_failure() {
     let folder = tempfile::tempdir().unwrap();
     evidence(&folder, "a", "2025-12-19T14:30:00Z", &[]);

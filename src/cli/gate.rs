@@ -10,7 +10,7 @@ use super::folder::write_whole;
 use super::results;
 use crate::checks::signed_off::CHECK;
 use crate::evidence::sign::sign_off;
-use crate::model::{FeatureOutcome, Outcome, Phase, Span, Verdict};
+use crate::model::{Class, FeatureOutcome, Finding, Outcome, Phase, Severity, Span, Verdict};
 use crate::report::{Layout, annotations, html, json, junit, signoff, summary, text};
 use anyhow::Context;
 use clap::Args;
@@ -164,8 +164,8 @@ pub fn needed(phase: Phase) -> Vec<Phase> {
 /// The one feature alone, with what concerns it.
 pub fn narrowed(outcome: Outcome, feature: &str, pieces: &[Piece]) -> anyhow::Result<Outcome> {
     let known: Vec<String> = outcome.features.iter().map(|f| f.name.to_string()).collect();
-    let features: Vec<FeatureOutcome> =
-        outcome.features.into_iter().filter(|f| *f.name == *feature).collect();
+    let (features, others): (Vec<FeatureOutcome>, Vec<FeatureOutcome>) =
+        outcome.features.into_iter().partition(|f| *f.name == *feature);
     let Some(verdict) = features.first().map(|f| f.verdict) else {
         let given = if pieces.len() == 1 { "the evidence" } else { "none of the evidence" };
         let message = match known.is_empty() {
@@ -175,10 +175,32 @@ pub fn narrowed(outcome: Outcome, feature: &str, pieces: &[Piece]) -> anyhow::Re
         return Err(WrongUse(message).into());
     };
     let concerns = |of: Option<&str>| of.is_none_or(|name| name == feature);
+    let findings: Vec<(Class, u64)> = outcome
+        .findings
+        .iter()
+        .map(|(class, count)| {
+            let of = |f: &FeatureOutcome| {
+                f.measures.findings.iter().find(|(c, _)| c == class).map_or(0, |(_, n)| *n)
+            };
+            (*class, count.saturating_sub(others.iter().map(of).sum()))
+        })
+        .collect();
+    let all_sampled = outcome.samples.len() as u64 == outcome.findings.iter().map(|(_, n)| n).sum::<u64>();
+    let samples: Vec<Finding> =
+        outcome.samples.into_iter().filter(|s| concerns(s.feature.as_deref())).collect();
+    // Exact where all findings are at hand; else by what their classes are at most.
+    let with = |severity: Severity| match all_sampled {
+        true => samples.iter().filter(|s| s.severity == severity).count() as u64,
+        false => findings.iter().filter(|(class, _)| class.severity() == severity).map(|(_, n)| n).sum(),
+    };
     Ok(Outcome {
         verdict,
         features,
-        samples: outcome.samples.into_iter().filter(|s| concerns(s.feature.as_deref())).collect(),
+        findings_fail: with(Severity::Fail),
+        findings_warn: with(Severity::Warn),
+        findings_info: with(Severity::Info),
+        findings,
+        samples,
         episodes: outcome.episodes.into_iter().filter(|e| concerns(e.feature.as_deref())).collect(),
         waivers: outcome
             .waivers
