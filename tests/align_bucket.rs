@@ -262,3 +262,61 @@ fn a_thinly_traded_bar_that_forms_late_in_its_minute_is_not_late() {
     let told = script.end(720.0).run();
     assert_eq!(told.count(Class::Late), 0, "{:?}", told.lines());
 }
+
+/// REST each second: closed bars alone, minute 7 only after minute 9 was judged.
+fn filled_in(ws_bar: impl Fn(u32) -> Option<String>) -> Script {
+    let mut script = Script::new(&bars());
+    script.open(0.0);
+    for second in 0..14 * 60 {
+        let shows = |m: &u32| *m != 7 || second > 10 * 60 + 20;
+        let bars: Vec<String> = (0..second / 60).rev().take(4).filter(shows).map(closed).collect();
+        let t = f64::from(second) + 0.3;
+        script.rest(t, t + 0.05, "bars", rest(&bars));
+        if second % 60 == 0
+            && second > 0
+            && let Some(bar) = ws_bar(second / 60 - 1)
+        {
+            script.ws(f64::from(second) + 0.1, ws(&bar));
+        }
+    }
+    script.end(14.0 * 60.0);
+    script
+}
+
+#[test]
+fn a_bar_that_rest_fills_in_later_is_judged_like_any_other() {
+    let told = filled_in(|m| Some(closed(m))).run();
+    assert_eq!(told.lines(), Vec::<String>::new());
+    assert_eq!(told.outcome.verdict, Verdict::Pass);
+    let wrong =
+        |m| closed(m).replace("\"volume\":600", if m == 7 { "\"volume\":700" } else { "\"volume\":600" });
+    let told = filled_in(|m| Some(wrong(m))).run();
+    assert_eq!(told.lines(), ["value_mismatch symbol=SPY volume"]);
+    let told = filled_in(|m| (m != 7).then(|| closed(m))).run();
+    assert_eq!(told.count(Class::MissingOnWs), 1, "{:?}", told.lines());
+    assert_eq!(told.verdict("no-gaps"), Verdict::Fail);
+}
+
+#[test]
+fn what_a_slow_rest_shows_of_before_we_listened_is_not_missing() {
+    // REST shows closed bars 30 s late; the WebSocket sends them at once, and we listen from 4:10 on.
+    let run = |lost: u32| {
+        let mut script = Script::new(&bars());
+        script.open(250.0);
+        for second in 251..18 * 60 {
+            let over = (second - 30) / 60;
+            let bars: Vec<String> = (over - 2..over).map(closed).collect();
+            let t = f64::from(second) + 0.3;
+            script.rest(t, t + 0.05, "bars", rest(&bars));
+            if second % 60 == 0 && second / 60 - 1 != lost {
+                script.ws(f64::from(second) + 0.1, ws(&closed(second / 60 - 1)));
+            }
+        }
+        script.end(18.0 * 60.0);
+        script.run()
+    };
+    let told = run(99);
+    assert_eq!(told.lines(), Vec::<String>::new());
+    assert_eq!(told.outcome.verdict, Verdict::Pass);
+    assert_eq!(run(6).count(Class::MissingOnWs), 1);
+}

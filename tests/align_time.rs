@@ -515,3 +515,163 @@ fn the_feeds_clock_is_told_with_its_error() {
     let told = clean(5).ws(60.0, ws_body(1_000.0, "1")).end(61.0).run();
     assert_eq!(told.outcome.connection.clock_offset, None);
 }
+
+/// REST shows what was born `lag` seconds ago, as a cache would; it is asked every `poll` seconds.
+fn lagging(lag: f64, poll: f64, until: f64, ws: impl Fn(u32) -> Option<&'static str>) -> Script {
+    let mut script = Script::new(&balances());
+    script.open(0.5);
+    for k in 0.. {
+        let t = f64::from(k) * 10.0 - 99.0;
+        if t > until {
+            break;
+        }
+        if let (true, Some(cash)) = (t > 0.5, ws(k)) {
+            script.ws(t + 0.05, ws_body(t, cash));
+        }
+    }
+    let mut sent = 0.7;
+    while sent < until {
+        let shown = ((sent - lag + 99.0) / 10.0).floor() * 10.0 - 99.0;
+        script.rest(sent, sent + 0.1, "balance", rest_body(shown, "100.00"));
+        sent += poll;
+    }
+    script
+}
+
+#[test]
+fn a_slow_rest_shows_at_the_start_what_was_said_before_we_listened() {
+    for (lag, poll) in [(15.0, 10.0), (3.0, 1.0), (9.5, 1.0), (25.0, 5.0), (60.0, 10.0)] {
+        let told = lagging(lag, poll, 200.0, |_| Some("100.00")).end(203.0).run();
+        assert_eq!(told.lines(), Vec::<String>::new(), "{lag} {poll}");
+        assert_eq!(told.outcome.verdict, Verdict::Pass, "{lag} {poll}");
+        // The first message that is lost while we listen is missing all the same.
+        let told = lagging(lag, poll, 200.0, |k| (k != 11).then_some("100.00")).end(203.0).run();
+        assert_eq!(told.count(Class::MissingOnWs), 1, "{lag} {poll}: {:?}", told.lines());
+    }
+}
+
+#[test]
+fn what_a_slow_rest_shows_is_held_against_what_was_said_long_ago() {
+    for lag in [15.0, 35.0, 60.0, 120.0] {
+        let wrong = |k| Some(if k == 18 { "101.00" } else { "100.00" });
+        let told = lagging(lag, 10.0, 400.0, wrong).end(403.0).run();
+        assert_eq!(told.lines(), ["value_mismatch id=1 cash"], "{lag}");
+        let told = lagging(lag, 10.0, 400.0, |k| (k != 18).then_some("100.00")).end(403.0).run();
+        let mut lines = told.lines();
+        lines.sort();
+        assert_eq!(lines, ["gap id=1", "missing_on_ws id=1"], "{lag}");
+    }
+}
+
+#[test]
+fn another_content_under_the_same_event_time_is_compared_too() {
+    let shown = |cash: [&'static str; 5], heard: &[(f64, &str)]| {
+        let mut script = clean(10);
+        script.ws(101.05, ws_body(101.0, "100.00"));
+        for (place, cash) in cash.into_iter().enumerate() {
+            let sent = 102.0 + 1.5 * place as f64;
+            script.rest(sent, sent + 0.1, "balance", rest_body(101.0, cash));
+        }
+        for (at, cash) in heard {
+            script.ws(*at, ws_body(101.0, cash));
+        }
+        add(&mut script, 11, Some("100.00"), Some("100.00"));
+        script.end(125.0).run()
+    };
+    let told = shown(["100.00", "101.00", "101.00", "101.00", "101.00"], &[]);
+    assert_eq!(told.lines(), ["value_mismatch id=1 cash"]);
+    let told = shown(["100.00", "101.00", "102.00", "102.00", "102.00"], &[]);
+    assert_eq!(told.count(Class::ValueMismatch), 2);
+    // The WebSocket said so as well, before REST or up to a settle after it.
+    let told = shown(["100.00", "101.00", "101.00", "101.00", "101.00"], &[(105.5, "101.00")]);
+    assert_eq!(told.lines(), ["duplicate id=1"]);
+    assert_eq!(told.outcome.verdict, Verdict::Pass);
+    let told = shown(["100.00", "100.00", "100.00", "100", "1e2"], &[]);
+    assert_eq!(told.lines(), Vec::<String>::new());
+}
+
+#[test]
+fn a_right_message_taken_back_by_a_wrong_one_is_told() {
+    let with = |bad: std::ops::Range<u32>, after: f64| {
+        let mut script = Script::new(&balances());
+        script.open(0.0);
+        for k in 0..20 {
+            add(&mut script, k, Some("100.00"), Some("100.00"));
+            let t = f64::from(k) * 10.0 + 1.0;
+            if bad.contains(&k) {
+                script.ws(t + after, ws_body(t, "99.00"));
+            }
+        }
+        script.end(205.0).run()
+    };
+    // Once may be a cache on REST's side: two updates within one tick of the server's clock.
+    assert_eq!(with(8..9, 0.5).lines(), ["duplicate id=1"]);
+    // Within a settle nobody can tell.
+    assert_eq!(with(8..12, 2.5).count(Class::ValueMismatch), 0);
+    let told = with(8..12, 0.5);
+    assert_eq!((told.count(Class::Duplicate), told.count(Class::ValueMismatch)), (4, 3));
+    assert_eq!(told.outcome.features[0].measures.matched, 17);
+    assert_eq!(told.verdict("values-match"), Verdict::Fail);
+    assert!(told.first(Class::Duplicate).detail.ends_with("with another content"));
+}
+
+#[test]
+fn a_wrong_message_that_stands_is_told_while_rest_repeats_the_right_one() {
+    let mut script = clean(10);
+    for k in 0..10 {
+        let t = 101.0 + 10.0 * f64::from(k);
+        script.ws(t + 0.05, ws_body(101.0, if k == 0 { "100.00" } else { "99.00" }));
+        script.rest(t + 4.0, t + 4.1, "balance", rest_body(101.0, "100.00"));
+    }
+    let told = script.end(203.0).run();
+    assert_eq!(told.count(Class::ValueMismatch), 1, "{:?}", told.lines());
+    assert_eq!(told.verdict("values-match"), Verdict::Fail);
+}
+
+/// A stream that repeats itself unchanged by the clock is not quiet: it is dead when it falls silent.
+#[test]
+fn silence_after_unchanged_repeats_is_a_gap_though_rest_is_quiet() {
+    let repeats = |n: u32, and: &[u32]| {
+        let mut script = Script::new(&balances());
+        script.open(0.0);
+        for k in 0..40 {
+            let t = f64::from(k) * 10.0 + 1.0;
+            if k < n || and.contains(&k) {
+                script.ws(t + 0.05, ws_body(1.0, "100.00"));
+            }
+            script.rest(t + 4.0, t + 4.1, "balance", rest_body(1.0, "100.00"));
+        }
+        script.end(405.0).run()
+    };
+    let told = repeats(27, &[]);
+    assert_eq!(told.lines(), ["gap id=1"]);
+    assert_eq!(told.verdict("no-gaps"), Verdict::Fail);
+    // One is missing in the middle.
+    assert_eq!(repeats(27, &[28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39]).lines(), ["gap id=1"]);
+    assert_eq!(repeats(40, &[]).lines(), Vec::<String>::new());
+    // Some repeats are no timer.
+    assert_eq!(repeats(4, &[20]).lines(), Vec::<String>::new());
+}
+
+#[test]
+fn a_feed_is_frozen_only_by_messages_that_come_after_newer_versions() {
+    // Unchanged on both sides for long; then REST moves on while the connection is down, or the WebSocket follows.
+    let mut script = Script::new(&balances());
+    script.open(0.0);
+    for k in 0..20 {
+        let t = f64::from(k) * 10.0 + 1.0;
+        script.ws(t + 0.05, ws_body(1.0, "100.00"));
+        script.rest(t + 4.0, t + 4.1, "balance", rest_body(1.0, "100.00"));
+    }
+    script.close(200.0, ClosedBy::Us);
+    for k in 20..24 {
+        let t = f64::from(k) * 10.0 + 1.0;
+        script.rest(t + 4.0, t + 4.1, "balance", rest_body(t, "100.00"));
+    }
+    script.event(240.5, cutover::model::Event::WsOpen { conn: 0 });
+    for k in 24..30 {
+        add(&mut script, k, Some("100.00"), Some("100.00"));
+    }
+    let told = script.end(305.0).run();
+    assert_eq!(told.count(Class::Frozen), 0, "{:?}", told.lines());
+}

@@ -27,6 +27,8 @@ pub struct BucketState {
     previous_sent: Option<Timestamp>,
     /// Buckets up to this event time are forgotten.
     forgotten: Option<Timestamp>,
+    /// The present answer shows, for the first time, a bucket older than one shown before.
+    filled_in: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -43,6 +45,8 @@ struct Bucket {
     ws_last: Option<(Timestamp, u32)>,
     broken_ws: Vec<Broken>,
     judged: bool,
+    /// Its tick has been counted.
+    ticked: bool,
     missing: bool,
     /// The WebSocket told it when REST was more than a bucket further.
     history: bool,
@@ -87,6 +91,7 @@ impl BucketState {
                 ws_last: None,
                 broken_ws: Vec::new(),
                 judged: false,
+                ticked: false,
                 missing: false,
                 history: false,
                 rejudge: None,
@@ -142,8 +147,14 @@ impl BucketState {
             Some(_) => {}
         }
         let before = poll.absent_before.or(self.previous_sent);
+        let is_older = self.newest_on_rest.is_some_and(|newest| event < newest);
         let bucket = self.place(event);
         let fresh = bucket.first_shown.is_none();
+        let filled_in = fresh && is_older;
+        if filled_in {
+            // Passed, and perhaps judged with nothing to hold it against.
+            (bucket.passed, bucket.judged) = (None, false);
+        }
         if fresh {
             bucket.first_shown = Some(Shown { sent: poll.sent, received: poll.received, before });
         }
@@ -168,6 +179,7 @@ impl BucketState {
         if changed && bucket.judged && !fresh {
             self.revised(cx, label, event, poll.received, Side::Rest);
         }
+        self.filled_in |= filled_in;
         self.newest_on_rest = self.newest_on_rest.max(Some(event));
         match (fresh, changed) {
             (true, _) => Sight::Fresh,
@@ -182,8 +194,11 @@ impl BucketState {
         let Some(newest) = self.newest_on_rest else { return };
         // Oldest first: what is due at one instant is judged, and ticks, in order.
         let end = self.buckets.partition_point(|b| b.event < newest);
-        let first = self.buckets.iter().take(end).rposition(|b| b.passed.is_some()).map_or(0, |i| i + 1);
-        for bucket in self.buckets.range_mut(first..end) {
+        let first = match std::mem::take(&mut self.filled_in) {
+            true => 0,
+            false => self.buckets.iter().take(end).rposition(|b| b.passed.is_some()).map_or(0, |i| i + 1),
+        };
+        for bucket in self.buckets.range_mut(first..end).filter(|b| b.passed.is_none()) {
             bucket.passed = Some(poll.received);
             bucket.passed_by = Some(newest);
             cx.deadlines.push(
@@ -241,17 +256,24 @@ impl BucketState {
     ) -> Option<BucketTick> {
         let extent = self.extent(cx.settle(), event);
         let first_answer = self.first_answer;
+        let delay = self.greatest_delay();
         let bucket = self.find(event).filter(|b| !b.judged)?;
         bucket.judged = true;
         let tick = bucket.ws_last.map(|(at, epoch)| BucketTick { at, epoch, event });
+        let tick = tick.filter(|_| !std::mem::replace(&mut bucket.ticked, true));
         match (&bucket.rest, &bucket.ws) {
             (Some(_), Some(_)) => bucket.compare(cx, label, extent, true, remarks),
-            (Some(_), None) => bucket.absent(cx, label, first_answer),
+            (Some(_), None) => bucket.absent(cx, label, first_answer, delay),
             _ => {}
         }
         let tick = tick.filter(|_| self.find(event).is_some_and(|b| b.rest.is_some() || !b.history));
         self.forget(cx, label);
         tick
+    }
+
+    /// How long after its event time a bucket's last message came, at most, of those kept.
+    fn greatest_delay(&self) -> Option<Span> {
+        self.buckets.iter().filter_map(|b| b.ws_last.map(|(last, _)| last - b.event)).max()
     }
 
     /// Whether REST's last snapshot is final.
@@ -363,7 +385,8 @@ impl BucketState {
                 newest_on_ws > Some(event) || bucket.ws_last.is_some_and(|(last, _)| last >= passed);
             if bucket.ws.is_some() && (complete || bucket.equal(cx, extent)) {
                 bucket.compare(cx, label, extent, true, remarks);
-                ticks.extend(bucket.ws_last.map(|(at, epoch)| BucketTick { at, epoch, event }));
+                let last = bucket.ws_last.filter(|_| !bucket.ticked);
+                ticks.extend(last.map(|(at, epoch)| BucketTick { at, epoch, event }));
             } else {
                 cx.counts.unjudged_tail += 1;
             }
@@ -431,6 +454,7 @@ impl Bucket {
         cx: &mut Context<'_>,
         label: &Arc<str>,
         first_answer: Option<(Timestamp, Timestamp)>,
+        delay: Option<Span>,
     ) {
         let (Some(rest), Some(shown)) = (&self.rest, self.first_shown) else { return };
         let listening = cx.link.first_open().map(|open| open + cx.settle());
@@ -439,7 +463,9 @@ impl Bucket {
         let history = first_answer.is_some_and(|(first, newest)| {
             first == shown.received && (self.event != newest || self.was_over(shown.sent, cx.pace.interval))
         });
-        if !heard_all || history {
+        // A slow REST shows for the first time what the WebSocket had said before we listened.
+        let before_us = matches!((delay, listening), (Some(delay), Some(from)) if self.event + delay < from);
+        if !heard_all || history || before_us {
             cx.counts.unjudged_head += 1;
             return;
         }

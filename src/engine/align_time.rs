@@ -1,6 +1,6 @@
 //! Alignment `time` (SPEC §5.2): both sides carry the event time.
 
-use super::compare::{Broken, Extent, Instants, Side};
+use super::compare::{Broken, Extent, Instants, Side, same_content};
 use super::content::Content;
 use super::context::{Context, Pairing, Remark, Task, remark};
 use crate::model::{Class, Span, Timestamp};
@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 /// REST versions remembered as already shown.
 const SHOWN: usize = 8;
-/// WebSocket versions kept at most while REST has not caught up; beyond it the oldest are forgotten
-/// and what REST shows of them is not judged.
+/// WebSocket versions kept while REST has not caught up: all young ones up to the most, and of the old ones so
+/// many that a slow control can lag by as many intervals. What REST shows of forgotten ones is not judged.
 const KEPT: usize = 4_096;
+const OLD_KEPT: usize = 32;
 
 #[derive(Debug, Clone, Default)]
 pub struct TimeState {
@@ -20,7 +21,13 @@ pub struct TimeState {
     newest: Option<(Timestamp, Timestamp)>,
     /// Versions up to this event time may have been forgotten.
     forgotten: Option<Timestamp>,
+    /// The first message: its event time and its arrival.
+    first: Option<(Timestamp, Timestamp)>,
     shown: VecDeque<Shown>,
+    /// The content under the newest event time that REST has shown.
+    current: Option<(Timestamp, Content)>,
+    /// The last version that equalled only what the WebSocket had taken back by then, and whether it was told.
+    taken_back: Option<(Timestamp, bool)>,
     pending: Vec<Pending>,
     stale: Vec<Stale>,
     next: u64,
@@ -52,6 +59,8 @@ struct Pending {
     older: Option<Timestamp>,
     content: Content,
     broken: Vec<Broken>,
+    /// Without a partner in time; whether one was due is judged when the stream's first message has had its time.
+    alone: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -98,6 +107,11 @@ pub struct Poll {
 }
 
 impl TimeState {
+    /// The newest event time that REST has shown.
+    pub fn newest_on_rest(&self) -> Option<Timestamp> {
+        self.current.as_ref().map(|(event, _)| *event)
+    }
+
     pub fn on_ws(&mut self, cx: &mut Context<'_>, seen: Seen<'_>, at: Timestamp, remarks: &mut Vec<Remark>) {
         let Seen { label, event, content } = seen;
         let known = self.versions.iter_mut().rev().find(|v| v.event == event && v.content.same_text(content));
@@ -106,6 +120,7 @@ impl TimeState {
             return;
         }
         cx.counts.clock.seen(event, at);
+        self.first.get_or_insert((event, at));
         if self.newest.is_none_or(|(newest, _)| event > newest) {
             self.newest = Some((event, at));
         }
@@ -113,7 +128,7 @@ impl TimeState {
         let mut broken = cx.broken(content);
         let mut i = 0;
         while i < self.pending.len() {
-            if (self.pending[i].event - event).abs() > tolerance {
+            if self.pending[i].alone || (self.pending[i].event - event).abs() > tolerance {
                 i += 1;
                 continue;
             }
@@ -144,34 +159,46 @@ impl TimeState {
     ) -> Sight {
         let Seen { label, event, content } = seen;
         self.look_for_stale(cx, event, poll);
-        if let Some(shown) = self.shown.iter_mut().find(|s| s.event == event) {
-            shown.sent = poll.sent;
-            return Sight::Again;
+        let shown = self.shown.iter_mut().find(|s| s.event == event);
+        let again = shown.map(|shown| shown.sent = shown.sent.max(poll.sent)).is_some();
+        if again {
+            let Some((_, now)) = self.current.as_mut().filter(|(now, _)| *now == event) else {
+                return Sight::Again;
+            };
+            if same_content(cx.rules, now, content) {
+                self.hold_against_last(cx, Seen { label, event, content }, poll);
+                return Sight::Again;
+            }
+            cx.spare.give(std::mem::replace(now, content.clone()));
         }
+        // Another content under the same event time is compared like a version; only the first can be missing.
         let older =
             self.shown.iter().filter(|s| s.event < event).map(|s| s.sent).max().max(poll.absent_before);
-        cx.counts.clock.seen(event, poll.received);
-        if let Some(older) = older {
-            cx.counts.clock.unseen(event, older, cx.settle());
-        }
-        self.shown.push_back(Shown { event, sent: poll.sent });
-        if self.shown.len() > SHOWN {
-            self.shown.pop_front();
+        let older = older.filter(|_| !again);
+        if !again {
+            self.first_shown(cx, event, content, poll, older);
         }
         let tolerance = cx.feature.time_tolerance;
         // What the WebSocket said letter by letter has been looked at already.
         let heard = cx.rules.same_shape
             && self.versions.iter().any(|v| v.event == event && v.content.same_text(content));
         let mut broken = if heard { Vec::new() } else { cx.broken(content) };
-        let sight = if heard { Sight::Heard } else { Sight::Fresh };
-        for version in self.versions.iter_mut().filter(|v| (v.event - event).abs() <= tolerance) {
+        let sight = match (again, heard) {
+            (true, _) => Sight::Changed,
+            (false, true) => Sight::Heard,
+            (false, false) => Sight::Fresh,
+        };
+        for version in self.versions.iter_mut().rev().filter(|v| (v.event - event).abs() <= tolerance) {
             let instants = Instants { rest_sent: poll.sent, rest_received: poll.received, ws: version.first };
             let (differences, noted) = cx.compare(content, &version.content, instants, Extent::Whole);
             if differences.is_empty() {
                 cx.count_pair(poll.received, noted, true, remarks);
                 cx.prove(&version.content);
-                cx.counts.freshness.add(poll.received - version.first);
+                if !again {
+                    cx.counts.freshness.add(poll.received - version.first);
+                }
                 both_broken(cx, label, &mut broken, &mut version.broken, &[], event, poll.received);
+                self.hold_against_last(cx, Seen { label, event, content }, poll);
                 return sight;
             }
         }
@@ -186,23 +213,101 @@ impl TimeState {
             older,
             content: content.clone(),
             broken,
+            alone: false,
         });
         sight
     }
 
+    /// REST shows an event time for the first time.
+    fn first_shown(
+        &mut self,
+        cx: &mut Context<'_>,
+        event: Timestamp,
+        content: &Content,
+        poll: Poll,
+        older: Option<Timestamp>,
+    ) {
+        cx.counts.clock.seen(event, poll.received);
+        if let Some(older) = older {
+            cx.counts.clock.unseen(event, older, cx.settle());
+        }
+        self.shown.push_back(Shown { event, sent: poll.sent });
+        if self.shown.len() > SHOWN {
+            self.shown.pop_front();
+        }
+        if self.current.as_ref().is_none_or(|(now, _)| *now < event)
+            && let Some((_, passed)) = self.current.replace((event, content.clone()))
+        {
+            cx.spare.give(passed);
+        }
+    }
+
+    /// A poll's content that equals what the WebSocket said of this event time, but took back more than a settle
+    /// before the poll was sent. Once that is a race or a cache; for two versions in a row, or for longer than a
+    /// message lives, it is a difference.
+    fn hold_against_last(&mut self, cx: &mut Context<'_>, seen: Seen<'_>, poll: Poll) {
+        let Seen { label, event, content } = seen;
+        let of_it = || self.versions.iter().filter(|v| v.event == event);
+        let Some(last) = of_it().max_by_key(|v| v.last) else { return };
+        let before = of_it().map(|v| v.last).filter(|at| *at < last.last).max();
+        let since = before.map_or(last.first, |before| last.first.max(before));
+        let instants = Instants { rest_sent: poll.sent, rest_received: poll.received, ws: last.last };
+        let differences = match before {
+            Some(_) => cx.compare(content, &last.content, instants, Extent::Whole).0,
+            None => Vec::new(),
+        };
+        let said = |v: &Version| cx.compare(content, &v.content, instants, Extent::Whole).0.is_empty();
+        if differences.is_empty() || !of_it().any(said) {
+            self.taken_back = None;
+            return;
+        }
+        if poll.sent <= since + cx.settle() {
+            return;
+        }
+        let lasting = poll.sent >= since + cx.pace.interval * 2 + cx.settle();
+        let (told, again) = match self.taken_back {
+            Some((of, told)) if of == event => (told, false),
+            of_another => (false, of_another.is_some()),
+        };
+        self.taken_back = Some((event, told || lasting || again));
+        if told || !(lasting || again) {
+            return;
+        }
+        cx.counts.unmatch();
+        let event_time = Some(event);
+        let at = poll.received;
+        let pair = Pairing { label, rest: content, ws: &last.content, event_time, at, during_drop: false };
+        cx.report(&pair, &differences);
+    }
+
     pub fn judge(&mut self, cx: &mut Context<'_>, label: &Arc<str>, number: u64, remarks: &mut Vec<Remark>) {
         let Some(i) = self.pending.iter().position(|p| p.number == number) else { return };
-        let pending = self.pending.remove(i);
-        if let Some(version) = self.partner(cx.feature.time_tolerance, pending.event) {
+        let mut pending = self.pending.remove(i);
+        if !pending.alone
+            && let Some(version) = self.partner(cx.feature.time_tolerance, pending.event)
+        {
             self.mismatch(cx, label, pending, version, remarks);
             return;
         }
-        let mut pending = pending;
-        cx.report_broken(label, Side::Rest, &mut pending.broken, &[], Some(pending.event), pending.received);
         let listening = cx.link.first_open().map(|open| open + cx.settle());
         let born = matches!((pending.older, listening), (Some(older), Some(from)) if older > from);
+        // Until its first message nobody knows how far REST is behind.
+        let heard_by = listening.map(|from| from + cx.pace.interval + cx.settle());
+        if let (true, false, None, Some(heard_by)) = (born, pending.alone, self.first, heard_by)
+            && pending.received + cx.settle() < heard_by
+        {
+            pending.alone = true;
+            cx.later(heard_by, Task::Pending(number));
+            self.pending.push(pending);
+            return;
+        }
+        cx.report_broken(label, Side::Rest, &mut pending.broken, &[], Some(pending.event), pending.received);
+        // A slow REST shows for the first time what the WebSocket had said before we listened.
+        let was_due = |(event, at): (Timestamp, Timestamp)| at - (event - pending.event);
+        let before_us = matches!((self.first, listening), (Some(first), Some(from))
+            if pending.event < first.0 && was_due(first) < from);
         let remembered = self.forgotten.is_none_or(|f| pending.event > f + cx.feature.time_tolerance);
-        if !born || !remembered {
+        if !born || before_us || !remembered {
             cx.counts.unjudged_head += 1;
             return;
         }
@@ -282,7 +387,8 @@ impl TimeState {
             let oldest = &self.versions[0];
             let behind = passed.is_some_and(|p| oldest.event + tolerance < p)
                 && self.pending.iter().all(|p| (p.event - oldest.event).abs() > tolerance);
-            if !(behind || oldest.last < horizon || self.versions.len() > KEPT) {
+            let old = oldest.last < horizon && self.versions.len() > OLD_KEPT;
+            if !(behind || old || self.versions.len() > KEPT) {
                 return;
             }
             if let Some(mut version) = self.versions.pop_front() {

@@ -147,6 +147,12 @@ impl Counts {
         self.first_pair.get_or_insert(at);
         self.last_pair = self.last_pair.max(Some(at));
     }
+
+    /// A pair that counted as equal turns out to be none.
+    pub fn unmatch(&mut self) {
+        self.matched = self.matched.saturating_sub(1);
+        self.mismatched += 1;
+    }
 }
 
 /// A remark that is one line per stream and field, with a count, at the end.

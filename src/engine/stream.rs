@@ -71,6 +71,10 @@ pub struct Stream {
     next_gap: u64,
     delays: Delays,
     streak: Streak,
+    /// It has repeated itself unchanged, tick after tick.
+    timed: bool,
+    /// The last answered poll that did not show it, as far as one that did tells.
+    absent_at: Option<Timestamp>,
     last_ws: Option<(Timestamp, Content)>,
     last_event: Option<Timestamp>,
     newest_event: Option<Timestamp>,
@@ -141,6 +145,8 @@ impl Stream {
             next_gap: 0,
             delays: Delays::default(),
             streak: Streak::default(),
+            timed: false,
+            absent_at: None,
             last_ws: None,
             last_event: None,
             newest_event: None,
@@ -298,7 +304,7 @@ impl Stream {
             return;
         }
         let repeated = match &self.align {
-            AlignState::Time(_) => event == self.last_event && same_content(cx.rules, kept, content),
+            AlignState::Time(_) => event.is_some() && event == self.last_event,
             AlignState::Arrival(_) => {
                 cx.feature.cadence == Cadence::Periodic && same_content(cx.rules, kept, content)
                     || kept.same_text_but(content, &cx.rules.stamps)
@@ -311,7 +317,9 @@ impl Stream {
             let mut draft = Draft::new(Class::Duplicate, &self.label, at);
             draft.event_time = event;
             draft.delta = (at - *last).to_string();
-            draft.detail = format!("{} after the same version", at - *last);
+            let other = matches!(self.align, AlignState::Time(_)) && !same_content(cx.rules, kept, content);
+            let with = if other { ", with another content" } else { "" };
+            draft.detail = format!("{} after the same version{with}", at - *last);
             cx.ledger.add(cx.index, draft, || (String::new(), content.record().to_string()));
         }
     }
@@ -375,6 +383,7 @@ impl Stream {
         let first_answer = self.rest_first.is_none_or(|first| first == poll.received);
         self.rest_first.get_or_insert(poll.received);
         self.rest_last = Some((poll.sent, poll.received));
+        self.absent_at = self.absent_at.max(poll.absent_before);
         let Stream { label, align, remarks, .. } = self;
         let sight = match (align, event) {
             (AlignState::Arrival(state), _) => {
@@ -492,6 +501,9 @@ impl Stream {
         if let AlignState::Arrival(state) = &mut self.align {
             state.closed(epoch, at);
         }
+        if !cx.link.is_open() {
+            self.streak = Streak::default();
+        }
         if let Some(presence) = self.presence.as_mut().filter(|_| !cx.link.is_open()) {
             presence.closed(at);
         }
@@ -555,6 +567,8 @@ impl Stream {
             self.bucket_tick(cx, tick);
         }
         for number in self.gaps.iter().map(|g| g.number).collect::<Vec<_>>() {
+            // What REST has not shown by now it shows no more.
+            self.gaps.iter_mut().for_each(|gap| gap.waits = true);
             self.judge_gap(cx, endpoint, number);
         }
         if let Some(opened) = opened {
@@ -564,6 +578,8 @@ impl Stream {
         self.event_pace.pause();
         self.news.clear();
         self.streak = Streak::default();
+        self.timed = false;
+        self.absent_at = None;
         self.ws_last = None;
         // Another run may have another clock.
         self.delays = Delays::default();

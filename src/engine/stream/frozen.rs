@@ -5,7 +5,10 @@ use super::super::compare::{self, same_content};
 use super::super::context::Context;
 use super::super::ledger::Draft;
 use super::{AlignState, Stream, WsRecord};
-use crate::model::{Class, Timestamp};
+use crate::model::{Class, Span, Timestamp};
+
+/// So many unchanged messages in a row, each a tick after the last, are those of a timer.
+const TIMED: u32 = 5;
 
 /// Messages in a row that repeat one version.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +17,10 @@ pub(super) struct Streak {
     pub(super) last: Option<Timestamp>,
     pub(super) messages: u64,
     pub(super) rest_newer: u64,
+    /// When REST had shown two newer.
+    pub(super) passed: Option<Timestamp>,
+    /// Messages in a row that came a tick after the one before.
+    on_time: u32,
     pub(super) told: bool,
 }
 
@@ -24,8 +31,14 @@ impl Stream {
             (AlignState::Arrival(_), Some((_, last))) => same_content(cx.rules, last, record.content),
             (_, Some(_)) => record.event.is_some() && record.event == self.last_event,
         };
-        if !same {
+        if !same || self.streak.since.is_none() {
             self.streak = Streak { since: Some(record.at), ..Streak::default() };
+        }
+        let step = self.streak.last.map_or(Span::ZERO, |last| record.at - last);
+        if step * 2 >= cx.pace.interval {
+            let on_time = step * 2 < cx.pace.interval * 3;
+            self.streak.on_time = if on_time { self.streak.on_time + 1 } else { 0 };
+            self.timed |= self.streak.on_time >= TIMED;
         }
         self.streak.messages += 1;
         self.streak.last = Some(record.at);
@@ -46,14 +59,19 @@ impl Stream {
             _ => false,
         };
         self.streak.rest_newer += u64::from(newer);
-        self.tell_frozen(cx, self.last_event, poll.received);
+        if newer && self.streak.rest_newer == 2 {
+            self.streak.passed = Some(poll.received);
+        }
     }
 
+    /// A message that comes a settle after the second newer version and still repeats the old one. Silence is
+    /// not frozen: it is a gap.
     fn tell_frozen(&mut self, cx: &mut Context<'_>, event: Option<Timestamp>, at: Timestamp) {
         let (Some(since), Some(last)) = (self.streak.since, self.streak.last) else { return };
         let streak = &self.streak;
         let long = last - since >= cx.pace.interval * 2;
-        if streak.told || streak.messages < 3 || !long || streak.rest_newer < 2 {
+        let passed = streak.passed.is_some_and(|passed| at > passed + cx.settle());
+        if streak.told || streak.messages < 3 || !long || !passed {
             return;
         }
         let mut draft = Draft::new(Class::Frozen, &self.label, at);

@@ -12,6 +12,8 @@ use crate::model::{Class, Span, Timestamp};
 
 /// REST versions remembered between two ticks; more are counted as more than none.
 const NEWS_KEPT: usize = 16;
+/// Silences kept until a slow REST gets to them.
+const WAITING_KEPT: usize = 32;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct News {
@@ -25,6 +27,8 @@ pub(super) struct PendingGap {
     pub(super) silence: Silence,
     /// REST versions within it so far.
     pub(super) news: u64,
+    /// REST has yet to show the version that ended it, or a newer one.
+    pub(super) waits: bool,
 }
 
 impl Stream {
@@ -33,7 +37,7 @@ impl Stream {
         let number = self.next_gap;
         self.next_gap += 1;
         let news = self.news.iter().filter(|n| self.lies_within(cx, n, &silence)).count() as u64;
-        self.gaps.push(PendingGap { number, silence, news });
+        self.gaps.push(PendingGap { number, silence, news, waits: false });
         cx.later(silence.to + cx.settle(), Task::Gap(number));
     }
 
@@ -51,7 +55,10 @@ impl Stream {
         match (news.version, before, after) {
             (VersionId::Event(e), VersionId::Event(b), VersionId::Event(a)) => {
                 let tolerance = cx.feature.time_tolerance;
-                e > b + tolerance && (e + tolerance < a || early)
+                // What a slow REST shows of before the connection was not due in it.
+                let is_head = matches!(silence.kind, SilenceKind::Head { .. });
+                let before_it = is_head && silence.to - (a - e) < silence.from;
+                e > b + tolerance && (e + tolerance < a || early) && !before_it
             }
             (VersionId::Content, _, _) => {
                 let shown = match &self.align {
@@ -66,12 +73,46 @@ impl Stream {
 
     pub(super) fn judge_gap(&mut self, cx: &mut Context<'_>, endpoint: Option<&Endpoint>, number: u64) {
         let Some(i) = self.gaps.iter().position(|g| g.number == number) else { return };
-        let gap = self.gaps.remove(i);
-        if gap.news == 0 && polled_through(cx, endpoint, &gap.silence) {
+        let mut gap = self.gaps.remove(i);
+        if gap.news > 0
+            || self.is_timed(cx, endpoint, &gap.silence)
+            || !polled_through(cx, endpoint, &gap.silence)
+        {
+            self.tell_gap(cx, gap.silence);
+        } else if gap.waits || self.rest_got_to(cx, &gap.silence) {
             cx.counts.sparse += 1;
         } else {
-            self.tell_gap(cx, gap.silence);
+            gap.waits = true;
+            self.gaps.push(gap);
+            if self.gaps.len() > WAITING_KEPT {
+                self.gaps.remove(0);
+                cx.counts.sparse += 1;
+            }
         }
+    }
+
+    /// Whether REST has shown the version that ended a silence, or a newer one: it would have shown by then what
+    /// was born in between.
+    fn rest_got_to(&self, cx: &Context<'_>, silence: &Silence) -> bool {
+        let (SilenceKind::Step { after: VersionId::Event(after), .. }
+        | SilenceKind::Head { after: VersionId::Event(after) }) = silence.kind
+        else {
+            return true;
+        };
+        match &self.align {
+            AlignState::Time(state) => {
+                state.newest_on_rest().is_some_and(|newest| newest + cx.feature.time_tolerance >= after)
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether its messages come by the clock, changed or not, and REST showed it all the time: then silence says
+    /// that one is missing, whether or not anything changed.
+    fn is_timed(&self, cx: &Context<'_>, endpoint: Option<&Endpoint>, silence: &Silence) -> bool {
+        let is_shown = endpoint.is_some_and(|e| e.last.is_some() && e.last == self.rest_last);
+        let was_absent = self.absent_at.is_some_and(|at| at > silence.from);
+        self.timed && cx.feature.align != Align::Bucket && is_shown && !was_absent
     }
 
     /// Ticks missed at the head or at the tail. A bar is due only where REST showed one that never came,
@@ -87,7 +128,7 @@ impl Stream {
             Align::Bucket => self.missed_bar.is_none_or(|end| end <= silence.from),
             Align::Time => {
                 let news = self.news.iter().any(|n| self.lies_within(cx, n, &silence));
-                !news && polled_through(cx, endpoint, &silence)
+                !news && !self.is_timed(cx, endpoint, &silence) && polled_through(cx, endpoint, &silence)
             }
             Align::Arrival => false,
         };
@@ -116,13 +157,16 @@ impl Stream {
     }
 
     /// A version that REST had not shown: within a step between ticks it shows that one was missed.
-    pub(super) fn note_news(&mut self, cx: &Context<'_>, event: Option<Timestamp>, received: Timestamp) {
+    pub(super) fn note_news(&mut self, cx: &mut Context<'_>, event: Option<Timestamp>, received: Timestamp) {
         let version =
             event.filter(|_| cx.feature.align != Align::Arrival).map_or(VersionId::Content, VersionId::Event);
         let news = News { version, received };
         for i in 0..self.gaps.len() {
             if version != VersionId::Content && self.lies_within(cx, &news, &self.gaps[i].silence) {
                 self.gaps[i].news += 1;
+            }
+            if self.gaps[i].waits && self.rest_got_to(cx, &self.gaps[i].silence) {
+                cx.later(received + cx.settle(), Task::Gap(self.gaps[i].number));
             }
         }
         // In a new connection nothing ticked yet, but what was heard before is no news.
