@@ -64,13 +64,13 @@ impl Stream {
         }
     }
 
-    /// A message that comes a settle after the second newer version and still repeats the old one. Silence is
+    /// A message that comes after the second newer version and still repeats the old one. Silence is
     /// not frozen: it is a gap.
     fn tell_frozen(&mut self, cx: &mut Context<'_>, event: Option<Timestamp>, at: Timestamp) {
         let (Some(since), Some(last)) = (self.streak.since, self.streak.last) else { return };
         let streak = &self.streak;
         let long = last - since >= cx.pace.interval * 2;
-        let passed = streak.passed.is_some_and(|passed| at > passed + cx.settle());
+        let passed = streak.passed.is_some_and(|passed| last >= passed);
         if streak.told || streak.messages < 3 || !long || !passed {
             return;
         }
