@@ -135,7 +135,7 @@ fn every_kind_of_finding_is_explained_in_eighty_columns() {
         ("rest_error:feature=positions,rate=0.2", "rest_error", "gave nothing"),
         ("unknown_type:feature=positions,rate=0.2", "unknown_type", "a frame that no feature takes"),
         ("missing_field:feature=account_balance,field=cash,rate=0.2", "missing_field", "account_balance"),
-        ("frozen:feature=account_balance,at=120s,for=60s", "frozen", "times more until"),
+        ("frozen:feature=account_balance,at=120s,for=60s", "frozen", ", again at 14:32:12.224"),
     ] {
         let temp = tempfile::tempdir().unwrap();
         let file = temp.path().join("capture.jsonl");
