@@ -245,3 +245,26 @@ fn a_sum_that_fails_on_rest_is_told_also_where_the_poll_is_not_judged() {
         assert_eq!(told.outcome.features[0].measures.unjudged_head, 1, "{cadence}");
     }
 }
+
+/// By content alone: a status that never changes is sent by the clock, or only now and then.
+#[test]
+fn a_tick_of_an_unchanged_status_is_missed_only_where_they_come_by_the_clock() {
+    let run = |heard: &dyn Fn(u32) -> bool| {
+        let mut script = Script::new(&markets());
+        script.open(0.0);
+        let body = |text: String| text.replace(",\"left\":0", "");
+        for k in 0..30 {
+            let t = f64::from(k) * 10.0 + 1.0;
+            if heard(k) {
+                script.ws(t + 0.05, body(ws("OPEN", 1, 0.0)));
+            }
+            script.rest(t + 4.0, t + 4.1, "markets", body(rest("OPEN", 1, 0.0)));
+        }
+        script.end(303.0).run()
+    };
+    let told = run(&|k| k != 20);
+    assert_eq!((told.lines(), told.verdict("no-gaps")), (vec!["gap id=1".to_string()], Verdict::Fail));
+    assert_eq!(run(&|_| true).lines(), Vec::<String>::new());
+    // Never six in a row: REST has nothing new either.
+    assert_eq!(run(&|k| k % 5 != 3).lines(), Vec::<String>::new());
+}

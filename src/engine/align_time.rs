@@ -204,7 +204,9 @@ impl TimeState {
         }
         let number = self.next;
         self.next += 1;
-        cx.later(poll.received + cx.settle(), Task::Pending(number));
+        // What changed under its event time the WebSocket tells with its next tick, as with bars (SPEC §5.4).
+        let wait = if again { cx.pace.interval + cx.settle() } else { cx.settle() };
+        cx.later(poll.received + wait, Task::Pending(number));
         self.pending.push(Pending {
             number,
             event,
@@ -282,13 +284,15 @@ impl TimeState {
 
     pub fn judge(&mut self, cx: &mut Context<'_>, label: &Arc<str>, number: u64, remarks: &mut Vec<Remark>) {
         let Some(i) = self.pending.iter().position(|p| p.number == number) else { return };
-        let mut pending = self.pending.remove(i);
-        if !pending.alone
-            && let Some(version) = self.partner(cx.feature.time_tolerance, pending.event)
-        {
-            self.mismatch(cx, label, pending, version, remarks);
-            return;
+        let pending = self.pending.remove(i);
+        match self.partner(cx.feature.time_tolerance, pending.event) {
+            Some(version) if !pending.alone => self.mismatch(cx, label, pending, version, remarks),
+            _ => self.absent(cx, label, pending),
         }
+    }
+
+    /// No message came in time: missing, if one was due.
+    fn absent(&mut self, cx: &mut Context<'_>, label: &Arc<str>, mut pending: Pending) {
         let listening = cx.link.first_open().map(|open| open + cx.settle());
         let born = matches!((pending.older, listening), (Some(older), Some(from)) if older > from);
         // Until its first message nobody knows how far REST is behind.
@@ -297,7 +301,7 @@ impl TimeState {
             && pending.received + cx.settle() < heard_by
         {
             pending.alone = true;
-            cx.later(heard_by, Task::Pending(number));
+            cx.later(heard_by, Task::Pending(pending.number));
             self.pending.push(pending);
             return;
         }

@@ -303,10 +303,16 @@ impl Stream {
         if self.streak.told || self.last_epoch != Some(epoch) || (at - *last).0 * 2 >= cx.pace.interval.0 {
             return;
         }
+        let is_periodic = cx.feature.cadence == Cadence::Periodic;
         let repeated = match &self.align {
-            AlignState::Time(_) => event.is_some() && event == self.last_event,
+            // The version is its event time; on change, two changes may share one.
+            AlignState::Time(_) => {
+                event.is_some()
+                    && event == self.last_event
+                    && (is_periodic || same_content(cx.rules, kept, content))
+            }
             AlignState::Arrival(_) => {
-                cx.feature.cadence == Cadence::Periodic && same_content(cx.rules, kept, content)
+                is_periodic && same_content(cx.rules, kept, content)
                     || kept.same_text_but(content, &cx.rules.stamps)
             }
             AlignState::Bucket(state) => event.is_some_and(|e| state.repeats(cx, e, at, content)),

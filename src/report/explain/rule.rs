@@ -26,13 +26,14 @@ pub(super) fn of(class: Class, align: Option<Align>) -> (&'static str, &'static 
         Class::Gap => (
             "5.6",
             "from tick to tick k = round(step / P) ticks pass, and k of 2 or more misses k - 1, unless REST, polled \
-             through the step, showed nothing new in it. At the head and the tail a tick is missed when it is \
-             late by more than max(P/2, settle).",
+             through the step, showed nothing new in it and the stream does not repeat itself by the clock. At the \
+             head and the tail a tick is missed when it is late by more than max(P/2, settle).",
         ),
         Class::OutOfOrder => ("6", "a message carries an earlier event time than the one before it."),
         Class::Frozen => (
             "5.6",
-            "3 or more messages over 2P or longer repeat one version while REST showed 2 or more newer ones.",
+            "3 or more messages over 2P or longer repeat one version, the last of them after REST showed 2 or more \
+             newer ones.",
         ),
         Class::Invariant => (
             "6",
@@ -106,8 +107,10 @@ fn compared(align: Option<Align>) -> (&'static str, &'static str) {
         ),
         _ => (
             "5.2",
-            "a REST version is paired with the messages of equal event time that came by received + settle. None of \
-             them is equal beyond the fields' tolerances, so the last to arrive stands here.",
+            "a REST version is paired with the messages of equal event time that came by received + settle (what \
+             REST changed under one event time: + P + settle). None of them is equal beyond the fields' tolerances, \
+             or what was equal had been taken back, for long or for two versions in a row; so the last to arrive \
+             stands here.",
         ),
     }
 }
@@ -121,13 +124,13 @@ fn missing(align: Option<Align>) -> (&'static str, &'static str) {
         ),
         Some(Align::Bucket) => (
             "5.4",
-            "REST first showed the bucket after the connection had been open for a settle, and by a settle after REST \
-             showed a later bucket no message of it had come.",
+            "REST first showed the bucket after the connection had been open for a settle, its message was not due \
+             before that, and by a settle after REST showed a later bucket none had come.",
         ),
         _ => (
             "5.2",
-            "the version was born while we listened (an earlier poll still showed an older one), and no message of \
-             its event time came by received + settle.",
+            "the version was born while we listened (an earlier poll still showed an older one, and by its event time \
+             its message was not due before), and none came by received + settle.",
         ),
     }
 }
